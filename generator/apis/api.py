@@ -1,0 +1,111 @@
+"""The seam between an API and everything else: what a call is, what its bytes are, what its answer means. No socket, no clock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+Headers = list[tuple[bytes, bytes]]
+"""Names in lower case."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One thing to ask. ``max_tokens`` None leaves the length to the target."""
+
+    model: str
+    prompt: str
+    max_tokens: int | None
+    stream: bool
+    max_tokens_field: str = "max_tokens"
+    body: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """An HTTP request without its connection: ``path`` is appended to the base URL's path."""
+
+    method: str
+    path: str
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+
+
+@dataclass(slots=True)
+class Answer:
+    """What the decoder has understood so far. ``terminal``: the API's own end mark was seen. ``error_type`` set means an error
+    inside a 2xx answer; ``error_outcome`` says which outcome that is.
+    """
+
+    terminal: bool = False
+    streamed: bool = False
+    error_outcome: str | None = None
+    error_type: str | None = None
+    error_message: str | None = None
+    finish_reason: str | None = None
+    response_id: str | None = None
+    server_ms: float | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    cached_tokens: int | None = None
+    token_source: str | None = None
+    rows: int = 0
+    first_row_ns: int | None = None
+    first_row_read_index: int | None = None
+    last_row_ns: int | None = None
+
+
+RowSink = Callable[[bytes], object]
+"""Takes one packed ``rows.TOKEN``; a bound ``list.append`` in a worker."""
+
+
+class Decoder(Protocol):
+    """Body bytes of one 2xx answer, as they were read, → token rows and an :class:`Answer`.
+
+    ``feed`` takes the payload of one read (framing removed), its arrival, its number within the response, and whether its
+    stamp can be exact at all (a kernel stamp on a read that did not fill its buffer). It never raises on bytes: what is not
+    the API's becomes ``answer.error_outcome = "stream_error"``. ``finish`` is called once, when the framing ended; it makes
+    the answer's counts final. Calling ``feed`` byte by byte or whole gives the same rows but for ``read_index``, ``t_ns`` and ``exact``.
+    """
+
+    answer: Answer
+
+    def feed(self, payload: bytes, t_ns: int, read_index: int, certain: bool) -> None: ...
+
+    def finish(self) -> Answer: ...
+
+
+class Api(Protocol):
+    """One API. ``decoder`` gets the request_id for its rows, the answer's content type, and where rows go."""
+
+    name: str
+
+    def encode(self, call: Call) -> Encoded: ...
+
+    def decoder(self, request_id: int, content_type: str, sink: RowSink) -> Decoder: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A non-2xx answer, understood: ``outcome`` is one of ``schema.OUTCOMES``."""
+
+    outcome: str
+    error_type: str | None
+    error_message: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Rate-limit headers in the contract's columns; None where absent or meaningless (-1)."""
+
+    retry_after_s: float | None = None
+    limit_requests: int | None = None
+    remaining_requests: int | None = None
+    reset_requests_s: float | None = None
+    limit_tokens: int | None = None
+    remaining_tokens: int | None = None
+    reset_tokens_s: float | None = None
+    server_ms: float | None = None
+    server_request_id: str | None = None

@@ -1,0 +1,84 @@
+"""Live counters: one row of int64 a worker in an mmapped file of the run folder, which outlives whoever wrote it.
+
+Workers add, the coordinator reads; no lock, because each number has one writer and an aligned int64 store is whole. The
+figures are for the live view and for counting what a dead worker lost; no metric is computed from them.
+"""
+
+from __future__ import annotations
+
+import math
+import mmap
+import os
+from pathlib import Path
+
+from generator.schema import OUTCOMES
+
+NAMES = (
+    "heartbeat_ns",
+    "step_id",
+    "issued",  # taken by the pacer, dropped ones not included
+    "sent",
+    "done",
+    *OUTCOMES,
+    "in_flight",
+    "tokens",
+    "late_1ms",
+    "late_10ms",
+    "late_100ms",
+    "step_issued",  # issued in the step named by step_id
+    "step_done",
+    "recorded",  # request rows in renamed segments
+    "connections",
+)
+INDEX = {name: i for i, name in enumerate(NAMES)}
+
+TTFT_BINS = 128
+_PER_DOUBLING = 6
+_FIRST_NS = 50_000
+
+WIDTH = len(NAMES) + TTFT_BINS
+
+
+def ttft_bin(ns: int) -> int:
+    """Bin of a log scale, six a doubling, from 50 µs to two minutes."""
+    if ns <= _FIRST_NS:
+        return 0
+    return min(TTFT_BINS - 1, int(_PER_DOUBLING * math.log2(ns / _FIRST_NS)) + 1)
+
+
+def ttft_of_bin(i: int) -> float:
+    """Upper edge of a bin in ns."""
+    return float(_FIRST_NS * 2 ** (i / _PER_DOUBLING))
+
+
+class Counters:
+    """``table[worker * WIDTH + INDEX[name]]``, a memoryview of int64."""
+
+    def __init__(self, path: Path, workers: int, create: bool = False) -> None:
+        size = workers * WIDTH * 8
+        flags = os.O_RDWR | (os.O_CREAT if create else 0)
+        fd = os.open(path, flags, 0o644)
+        try:
+            if create:
+                os.ftruncate(fd, size)
+            self._map = mmap.mmap(fd, size)
+        finally:
+            os.close(fd)
+        self.workers = workers
+        self.table = memoryview(self._map).cast("q")
+
+    def row(self, worker: int) -> memoryview:
+        """The worker's own row: ``row[INDEX[name]] += 1``."""
+        return self.table[worker * WIDTH : (worker + 1) * WIDTH]
+
+    def total(self, name: str) -> int:
+        i = INDEX[name]
+        return sum(self.table[w * WIDTH + i] for w in range(self.workers))
+
+    def of(self, worker: int, name: str) -> int:
+        return int(self.table[worker * WIDTH + INDEX[name]])
+
+    def ttft_histogram(self) -> list[int]:
+        """Counts by bin, all workers together."""
+        first = len(NAMES)
+        return [sum(self.table[w * WIDTH + first + b] for w in range(self.workers)) for b in range(TTFT_BINS)]

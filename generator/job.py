@@ -1,0 +1,196 @@
+"""What a worker is handed: the plan as plain frozen values, with no pydantic and no secret in sight.
+
+``plan.py`` makes a :class:`Plan` out of a scenario; ``run_dir.py`` writes it to ``plan/plan.json`` beside the arrays of
+the schedule; each worker reads both. Text may hold ``${NAME}``: the coordinator resolves these names and sends the values
+down the control pipe, so that no secret reaches a file or an argument list.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import typing
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeVar
+
+import orjson
+
+Arrivals = Literal["poisson", "constant", "gamma", "trace", "closed"]
+ConnectionUse = Literal["reuse", "per-request", "cold"]
+TransportName = Literal["socket", "aiohttp"]
+
+MANY = 2**62
+"""A duration or count that never ends; far below int64's end, so that sums do not wrap."""
+
+
+@dataclass(frozen=True, slots=True)
+class Length:
+    """How many tokens: ``fixed`` (value), ``uniform`` (low, high), ``normal`` (mean, sd), ``lognormal`` (mean, sd of the
+    tokens themselves), ``zipf`` (value = exponent), each clipped to [low, high]; ``trace``: the arrival's own entry.
+    """
+
+    law: Literal["fixed", "uniform", "normal", "lognormal", "zipf", "trace"]
+    value: float = 0.0
+    mean: float = 0.0
+    sd: float = 0.0
+    low: int = 1
+    high: int = 2**31 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """A time between requests of a closed slot: ``fixed`` (mean_s) or ``exponential`` (mean_s)."""
+
+    law: Literal["fixed", "exponential"] = "fixed"
+    mean_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Seconds, each from ``issued_ns`` but ``idle_s``, which counts from the last token or byte."""
+
+    connect_s: float = 10.0
+    first_token_s: float = 120.0
+    idle_s: float = 60.0
+    total_s: float = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    verify: bool = True
+    ca: str | None = None
+    cert: str | None = None
+    key: str | None = None
+    server_name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One endpoint. ``url`` is the base (``https://host/v1``); headers and key may hold ``${NAME}``."""
+
+    name: str
+    url: str
+    api: str
+    model: str
+    api_key: str | None = None
+    headers: dict[str, str] = field(default_factory=dict)
+    body: dict[str, Any] = field(default_factory=dict)
+    stream: bool = True
+    request_id_header: str | None = "x-request-id"
+    max_tokens_field: str = "max_tokens"
+    tls: Tls = field(default_factory=Tls)
+    timeouts: Timeouts = field(default_factory=Timeouts)
+    connections: ConnectionUse = "reuse"
+    proxy: str | None = None
+    gzip: bool = False
+    max_response_bytes: int = 64 * 1024 * 1024
+    price_input: float | None = None
+    price_output: float | None = None
+    price_cached: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WorkloadSpec:
+    """Where prompts come from. ``dataset`` (a JSONL file with a ``prompt`` field) replaces synthetic prompts."""
+
+    name: str
+    input_tokens: Length
+    output_tokens: Length | None
+    dataset: str | None = None
+    shared_prefix_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One entry of the run's list. Times are ns; an end by count leaves ``duration_ns`` at MANY and the reverse."""
+
+    step_id: int
+    name: str
+    target: str
+    arrivals: Arrivals
+    workload: WorkloadSpec
+    seed: tuple[int, int]
+    cell: str | None = None
+    arm: str | None = None
+    block: int | None = None
+    rate_rps: float | None = None
+    rate_end_rps: float | None = None
+    burstiness: float | None = None
+    concurrency: int | None = None
+    concurrency_end: int | None = None
+    think: Pause = field(default_factory=Pause)
+    duration_ns: int = MANY
+    requests: int = MANY
+    warmup_ns: int = 0
+    pause_ns: int = 0
+    drain_ns: int | None = 30_000_000_000
+    max_in_flight: int | None = None
+    planned_arrivals: int | None = None
+
+    @property
+    def closed(self) -> bool:
+        return self.arrivals == "closed"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    name: str
+    run_id: str
+    seed: int
+    targets: dict[str, Target]
+    steps: tuple[Step, ...]
+    workers: int
+    transport: TransportName = "socket"
+    probe: int = 3
+    pin: bool = False
+    segment_rows: int = 262_144
+    segment_s: float = 2.0
+
+    def target_of(self, step: Step) -> Target:
+        return self.targets[step.target]
+
+
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """What the probe learned of a target: ``input tokens = overhead_tokens + tokens_per_word · words``."""
+
+    overhead_tokens: float = 0.0
+    tokens_per_word: float = 1.0
+
+    def words_for(self, tokens: int) -> int:
+        """Words of a synthetic prompt that comes to ``tokens``; at least 1."""
+        return max(1, round((tokens - self.overhead_tokens) / self.tokens_per_word))
+
+
+T = TypeVar("T")
+
+
+def dump(value: Any) -> bytes:
+    """Frozen values → JSON. ``load`` gives them back, equal."""
+    return orjson.dumps(value, option=orjson.OPT_INDENT_2)
+
+
+def load(kind: type[T], data: bytes | str) -> T:
+    """JSON → the dataclass ``kind``. Raises TypeError on keys that it does not have."""
+    return typing.cast("T", _build(kind, orjson.loads(data)))
+
+
+def _build(kind: Any, value: Any) -> Any:
+    origin = typing.get_origin(kind)
+    if dataclasses.is_dataclass(kind):
+        hints = typing.get_type_hints(kind)
+        unknown = set(value) - set(hints)
+        if unknown:
+            raise TypeError(f"{getattr(kind, '__name__', kind)}: unknown keys {sorted(unknown)}")
+        return typing.cast("Any", kind)(**{k: _build(hints[k], v) for k, v in value.items()})
+    if origin in (typing.Union, types.UnionType):
+        if value is None:
+            return None
+        return _build(next(a for a in typing.get_args(kind) if a is not type(None)), value)
+    if origin is tuple:
+        args = typing.get_args(kind)
+        inner = [args[0]] * len(value) if len(args) == 2 and args[1] is Ellipsis else list(args)
+        return tuple(_build(a, v) for a, v in zip(inner, value, strict=True))
+    if origin is dict:
+        return {k: _build(typing.get_args(kind)[1], v) for k, v in value.items()}
+    return value

@@ -1,0 +1,166 @@
+"""The contract of the run folder: every table that openloop writes, one comment a column.
+
+All times are int64 nanoseconds on the host's CLOCK_MONOTONIC; the manifest anchors them to UTC. Tables hold instants and
+counts, never a duration that could be computed from them. Columns may be added; these keep their names and meaning. Every
+join is ``USING (run_id, request_id)``.
+"""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+OUTCOMES = (
+    "ok",  # the API's own terminal mark was seen and the body's framing ended cleanly
+    "rate_limited",  # 429 about a rate
+    "quota",  # 429 about money or a spent allowance, never a rate
+    "overloaded",  # 503, 529, or an overloaded_error inside a stream
+    "server_error",  # any other 5xx
+    "client_error",  # any other 4xx, or an answer that no 2xx can carry
+    "timeout",  # connect, first token, idle or total time ran out; error_type says which
+    "connect_error",  # DNS, TCP or TLS failed before a byte was sent
+    "truncated",  # the body ended, cleanly or not, without the API's terminal mark
+    "stream_error",  # an error event inside a 2xx answer, or bytes that are not the API's
+    "cancelled",  # cut by the end of the drain, by an interrupt, or by the scenario
+    "dropped",  # due, but the scenario's in-flight cap was reached: never sent
+    "lost",  # dealt to a worker that died before it recorded the end
+)
+"""Every value of ``requests.outcome``; the position is the code that workers count by."""
+
+PHASES = ("probe", "warmup", "main")
+KINDS = ("content", "reasoning", "tool", "refusal")
+TOKEN_SOURCES = ("usage", "chunk_usage", "tokenizer", "chunks")
+
+PROBE_STEP = -1
+"""``step_id`` of probe requests, whose ``request_id`` is negative."""
+
+REQUESTS_A_STEP = 1_000_000_000
+"""request_id = step_id · 10⁹ + arrival number."""
+
+_TEXT = pa.string()
+
+STEPS = pa.schema(
+    [
+        ("run_id", _TEXT),
+        ("step_id", pa.int32()),  # from 0, in order of execution
+        ("name", _TEXT),  # the scenario's name of the step, or one made from its load
+        ("cell", _TEXT),  # matrix cell, "key=value,key=value"; NULL without a matrix
+        ("arrivals", _TEXT),  # poisson, constant, gamma, trace, closed
+        ("rate_rps", pa.float64()),  # offered rate at the start; NULL when closed
+        ("rate_end_rps", pa.float64()),  # offered rate at the end of a ramp; NULL without one
+        ("burstiness", pa.float64()),  # shape of the gamma gaps; NULL for other arrivals
+        ("concurrency", pa.int32()),  # slots at the start; NULL when open
+        ("concurrency_end", pa.int32()),  # slots at the end of a ramp; NULL without one
+        ("input_tokens", pa.float64()),  # wanted input length, its mean when it is a distribution
+        ("output_tokens", pa.float64()),  # wanted output length, its mean when it is a distribution
+        ("arm", _TEXT),  # the target's name in a comparison, else NULL
+        ("block", pa.int32()),  # block of a comparison, else NULL
+        ("start_ns", pa.int64()),  # the instant that all offsets count from
+        ("end_ns", pa.int64()),  # issuing ended
+        ("warmup_ns", pa.int64()),  # length of the warm-up; the window is [start + warmup, end)
+        ("drained_ns", pa.int64()),  # the last answer ended, or the drain was cut
+        ("planned_arrivals", pa.int64()),  # arrivals in the schedule; NULL when the end is by duration and closed
+        ("offered", pa.int64()),  # arrivals that were due before issuing ended
+    ]
+)
+
+REQUESTS = pa.schema(
+    [
+        ("run_id", _TEXT),
+        ("request_id", pa.int64()),  # step_id·10⁹ + arrival number; probes < 0
+        ("step_id", pa.int32()),  # -1 for probes
+        ("worker_id", pa.int32()),
+        ("host_id", pa.int32()),  # 0 until a run spans hosts
+        ("session_id", pa.int64()),  # NULL outside conversations
+        ("turn", pa.int32()),  # NULL outside conversations
+        ("workload", _TEXT),  # name of the workload that made the prompt
+        ("target", _TEXT),  # name of the target
+        ("api", _TEXT),
+        ("model", _TEXT),
+        ("streamed", pa.bool_()),  # the answer came as a stream
+        ("phase", _TEXT),  # probe; warmup: scheduled before start + warmup; main
+        ("scheduled_ns", pa.int64()),  # closed loop: the slot's previous done_ns + think time
+        ("issued_ns", pa.int64()),  # the pacer took the arrival, before any connect
+        ("sent_ns", pa.int64()),  # the clock read before the first send
+        ("connected_ns", pa.int64()),  # connection (with TLS) was ready; NULL when reused
+        ("first_byte_ns", pa.int64()),  # status line's first byte
+        ("headers_ns", pa.int64()),  # header block complete
+        ("done_ns", pa.int64()),  # body complete, or the moment that the request was given up
+        ("outcome", _TEXT),  # one of OUTCOMES
+        ("http_status", pa.int16()),
+        ("error_type", _TEXT),  # the API's own word, or ours for errors that no API names
+        ("error_message", _TEXT),  # at most 500 characters, secrets redacted
+        ("finish_reason", _TEXT),
+        ("response_id", _TEXT),
+        ("server_ms", pa.float64()),  # what the target says it took
+        ("input_tokens_wanted", pa.int32()),
+        ("output_tokens_wanted", pa.int32()),
+        ("input_tokens", pa.int32()),  # what the target counted
+        ("output_tokens", pa.int32()),
+        ("reasoning_tokens", pa.int32()),
+        ("cached_tokens", pa.int32()),
+        ("token_source", _TEXT),  # where output_tokens comes from: one of TOKEN_SOURCES
+        ("retry_after_s", pa.float64()),
+        ("limit_requests", pa.int64()),
+        ("remaining_requests", pa.int64()),
+        ("reset_requests_s", pa.float64()),
+        ("limit_tokens", pa.int64()),
+        ("remaining_tokens", pa.int64()),
+        ("reset_tokens_s", pa.float64()),
+        ("bytes_sent", pa.int64()),  # plaintext HTTP, head and body
+        ("bytes_received", pa.int64()),  # plaintext HTTP, head and body
+        ("connection_id", pa.int64()),  # unique within a worker
+        ("remote_addr", _TEXT),
+        ("resent", pa.bool_()),  # sent a second time after a reused connection died silently
+        ("price_input", pa.float64()),  # USD per 10⁶ tokens; NULL where unknown
+        ("price_output", pa.float64()),
+        ("price_cached", pa.float64()),
+        ("reads", pa.int32()),  # socket reads that carried this response
+        ("stamp_source", _TEXT),  # kernel: SO_TIMESTAMPNS; process: read in this process after the fact
+        ("in_flight", pa.int32()),  # requests in flight in this worker when this one was issued, itself included
+        (
+            "last_read_before_ns",
+            pa.int64(),
+        ),  # arrival before the first token's read: lower bound of an inexact first stamp
+        ("prompt_words", pa.int32()),  # words of a synthetic prompt; NULL for others
+        ("server_request_id", _TEXT),  # the target's own request id, where its headers give one
+    ]
+)
+
+TOKENS = pa.schema(
+    [
+        ("run_id", _TEXT),
+        ("request_id", pa.int64()),
+        ("chunk_index", pa.int32()),  # from 0 within the response, over rows only
+        ("t_ns", pa.int64()),  # arrival of the read that completed the event
+        ("read_index", pa.int32()),  # that read, from 0 within the response
+        ("exact", pa.bool_()),  # the event's last byte ended its read; else the truth lies in (arrival before it, t_ns]
+        ("kind", _TEXT),  # one of KINDS
+        ("n_tokens", pa.int16()),  # NULL where unknown
+        ("n_chars", pa.int32()),
+    ]
+)
+
+HEALTH = pa.schema(
+    [
+        ("run_id", _TEXT),
+        ("worker_id", pa.int32()),  # -1: the coordinator
+        ("t_ns", pa.int64()),
+        ("cpu_s", pa.float64()),  # user + system, cumulative
+        ("rss_bytes", pa.int64()),
+        ("in_flight", pa.int64()),
+        ("sent", pa.int64()),  # cumulative, like all that follow but loop_lag, clock_offset
+        ("late_1ms", pa.int64()),  # issued more than 1 ms after it was due
+        ("late_10ms", pa.int64()),
+        ("late_100ms", pa.int64()),
+        ("dropped", pa.int64()),
+        ("gc_ns", pa.int64()),  # spent in garbage collection
+        ("loop_lag_ns_p99", pa.int64()),  # over this second: how long the loop's turns kept readiness waiting
+        ("clock_offset_ns", pa.int64()),  # CLOCK_REALTIME − CLOCK_MONOTONIC
+        ("process_stamps", pa.int64()),  # reads without a kernel stamp
+        ("reads", pa.int64()),  # socket reads
+        ("tokens", pa.int64()),  # token rows
+        ("undecoded_bytes", pa.int64()),  # waiting for a decode slice now
+    ]
+)
+
+TABLES = {"steps": STEPS, "requests": REQUESTS, "tokens": TOKENS, "health": HEALTH}

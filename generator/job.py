@@ -91,10 +91,12 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class WorkloadSpec:
-    """Where prompts come from. ``dataset`` (a JSONL file with a ``prompt`` field) replaces synthetic prompts."""
+    """Where prompts come from. ``dataset`` (a JSONL file with a ``prompt`` field) replaces synthetic prompts; then
+    ``input_tokens`` is None. ``output_tokens`` None leaves the answer's length to the target.
+    """
 
     name: str
-    input_tokens: Length
+    input_tokens: Length | None
     output_tokens: Length | None
     dataset: str | None = None
     shared_prefix_tokens: int = 0
@@ -145,6 +147,10 @@ class Plan:
     pin: bool = False
     segment_rows: int = 262_144
     segment_s: float = 2.0
+    slo: dict[str, float] | None = None
+    thresholds: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    scenario_digest: str = ""
 
     def target_of(self, step: Step) -> Target:
         return self.targets[step.target]

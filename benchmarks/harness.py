@@ -18,7 +18,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import numpy as np
+import numpy.typing as npt
 import psutil
 
 from benchmarks.processes import ROOT, BenchmarkError
@@ -59,7 +61,7 @@ def _commit() -> str:
     return found.stdout.strip() or "unknown"
 
 
-def show(title: str, made: Mapping[str, str], rows: Sequence[Row], notes: Sequence[str] = ()) -> str:
+def show(title: str, made: Mapping[str, str], rows: Sequence[Row], *notes: str) -> str:
     """A markdown section: how the figures were made, the table, what to know about it."""
     columns = list(dict.fromkeys(name for row in rows for name in row))
     lines = [f"### {title}", "", f"`{made['command']}`, {made['date']}; {made['machine']}; {made['versions']}.", ""]
@@ -77,13 +79,21 @@ def cell(value: object) -> str:
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 
+def query(sql: str, **parameters: object) -> list[Row]:
+    """Rows of one SQL statement over files, as dictionaries."""
+    with duckdb.connect() as connection:
+        done = connection.execute(sql, parameters)
+        names = [column[0] for column in done.description or ()]
+        return [dict(zip(names, row, strict=True)) for row in done.fetchall()]
+
+
 def median(values: Sequence[float]) -> float:
     return float(statistics.median(values))
 
 
-def quantile(values: Sequence[float], p: float) -> float:
+def quantile(values: Sequence[float] | npt.NDArray[np.float64], p: float) -> float:
     """Interpolated between order statistics, as DuckDB's quantile_cont."""
-    return float(np.quantile(values, p))
+    return float(np.quantile(np.asarray(values, dtype=np.float64), p))
 
 
 def arguments(description: str | None) -> argparse.ArgumentParser:
@@ -104,13 +114,11 @@ def folder(options: argparse.Namespace) -> Iterator[Path]:
         yield Path(made)
 
 
-def finish(
-    options: argparse.Namespace, title: str, made: Mapping[str, str], rows: Sequence[Row], notes: Sequence[str] = ()
-) -> None:
+def finish(options: argparse.Namespace, title: str, made: Mapping[str, str], rows: Sequence[Row], *notes: str) -> None:
     if options.json:
-        print(json.dumps({"title": title, **made, "rows": list(rows), "notes": list(notes)}, indent=2))
+        print(json.dumps({"title": title, **made, "rows": list(rows), "notes": notes}, indent=2))
     else:
-        print(show(title, made, rows, notes))
+        print(show(title, made, rows, *notes))
 
 
 def main(measure: Callable[[], None]) -> None:

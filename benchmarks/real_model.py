@@ -15,8 +15,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import duckdb
-
 from benchmarks import harness
 from benchmarks.processes import BenchmarkError, openloop
 from benchmarks.real_target import NAME, serving
@@ -80,15 +78,16 @@ def join(seen: Sequence[Seen], told: Sequence[Timing]) -> list[tuple[Seen, Timin
 def recorded(run: Path) -> list[Seen]:
     """Answers that ended ok, probes left out."""
     query = f"""
-        SELECT r.server_ms, (min(t.t_ns) - r.sent_ns) / 1e6, (max(t.t_ns) - min(t.t_ns)) / 1e6, count(*)
+        SELECT r.server_ms, (min(t.t_ns) - r.sent_ns) / 1e6 AS ttft_wire_ms,
+            (max(t.t_ns) - min(t.t_ns)) / 1e6 AS decode_ms, count(*) AS rows
         FROM '{run}/requests.parquet' r JOIN '{run}/tokens.parquet' t USING (run_id, request_id)
         WHERE r.phase = 'main' AND r.outcome = 'ok'
         GROUP BY r.request_id, r.server_ms, r.sent_ns, r.done_ns ORDER BY r.done_ns
     """
-    rows = duckdb.sql(query).fetchall()
-    if not rows or any(row[0] is None for row in rows):
+    rows = harness.query(query)
+    if not rows or any(row["server_ms"] is None for row in rows):
         raise BenchmarkError(f"{run}: answers without server_ms, of {len(rows)}")
-    return [Seen(*row) for row in rows]
+    return [Seen(**row) for row in rows]
 
 
 def compare(joined: Sequence[tuple[Seen, Timing]]) -> list[harness.Row]:
@@ -137,14 +136,15 @@ def measure() -> None:
         seen = recorded(client.run)
         joined = join(seen, timings(log.read_text()))
         verdict = client.manifest()["verdict"]
-        planned = duckdb.sql(f"SELECT count(*) FROM '{client.run}/requests.parquet' WHERE phase = 'main'").fetchone()
-    assert planned is not None
+        planned = harness.query(f"SELECT count(*) AS n FROM '{client.run}/requests.parquet' WHERE phase = 'main'")[0][
+            "n"
+        ]
     tokens = sum(s.rows for s in seen), sum(t.predicted_tokens for _, t in joined)
-    notes = [
-        f"{planned[0]} requests, {len(seen)} ok, all found in the server's log; token rows {tokens[0]}, tokens by the "
+    note = (
+        f"{planned} requests, {len(seen)} ok, all found in the server's log; token rows {tokens[0]}, tokens by the "
         f"server's count {tokens[1]}; the run judged itself {verdict}."
-    ]
-    harness.finish(options, "A real model: the client's times against the server's", made, compare(joined), notes)
+    )
+    harness.finish(options, "A real model: the client's times against the server's", made, compare(joined), note)
 
 
 if __name__ == "__main__":

@@ -84,6 +84,10 @@ class Api(Protocol):
 
     def encode(self, call: Call) -> Encoded: ...
 
+    def auth(self, key: str) -> tuple[str, str]:
+        """The header that carries the key: name in lower case, and value."""
+        ...
+
     def decoder(self, request_id: int, content_type: str, sink: RowSink) -> Decoder: ...
 
 

@@ -108,13 +108,13 @@ def native(name: str) -> Path:
 
 
 @contextlib.contextmanager
-def simulator(truth: Path, *, cpu: int | None = None, **options: object) -> Iterator[dict[str, Any]]:
-    """The built-in endpoint; options are its command line's (``ttft="50ms"`` is ``--ttft 50ms``). The truth log is whole
-    once the block has ended.
+def simulator(truth: Path | None, *, cpu: int | None = None, **options: object) -> Iterator[dict[str, Any]]:
+    """The built-in endpoint; options are its command line's (``ttft="50ms"`` is ``--ttft 50ms``). The truth log, where a folder
+    for it is named, is whole once the block has ended.
     """
-    flags = [word for name, value in options.items() for word in (f"--{name.replace('_', '-')}", str(value))]
-    command = [sys.executable, "-m", "simulator", "--truth", str(truth), *flags]
-    with started(command, cpu=cpu, log=truth.with_suffix(".log")) as ready:
+    given = {**options, **({"truth": truth} if truth else {})}
+    flags = [word for name, value in given.items() for word in (f"--{name.replace('_', '-')}", str(value))]
+    with started([sys.executable, "-m", "simulator", *flags], cpu=cpu) as ready:
         yield ready
 
 
@@ -177,8 +177,8 @@ def openloop(
     )
 
 
-def closed_loop(url: str, streams: int, output_tokens: int, duration_s: float, **more: object) -> dict[str, Any]:
-    """The scenario that most measurements share: N slots, short prompts, answers of a fixed length, no probe."""
+def closed_loop(url: str, streams: int, output_tokens: int, duration_s: float = 10.0, **more: object) -> dict[str, Any]:
+    """The scenario that most measurements share: N slots, short prompts, answers of a fixed length, no probe. ``more`` replaces keys."""
     return {
         "name": f"closed-{streams}",
         "seed": 42,

@@ -1,0 +1,79 @@
+"""``openloop``: the group of commands, and the one place that maps an error to a message and an exit code.
+
+Everything but click is imported inside the commands, so that ``--help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import traceback
+
+import click
+
+from console import exits
+from console.commands.endpoint import simulate
+from console.commands.load import plan, run, schema
+from console.commands.read import report, runs, seal, sql
+from generator.errors import OpenloopError
+
+CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
+
+
+def _exit_codes() -> str:
+    return "\n".join(f"  {code:>3}  {meaning}" for code, meaning in exits.MEANING.items())
+
+
+@click.group(
+    context_settings=CONTEXT,
+    help="Open-loop load generator and benchmark for LLM APIs: sends on time whatever the target does, stamps every "
+    "token where the kernel saw it arrive, and proves that it was not the bottleneck itself.",
+    epilog="\b\nExit codes, the first that applies:\n" + _exit_codes(),
+)
+@click.option("--debug", is_flag=True, help="Print the traceback of an unexpected error.")
+@click.version_option(package_name="openloop", prog_name="openloop")
+def openloop(debug: bool) -> None:
+    """The group; ``debug`` is read by :func:`main`."""
+
+
+for _command in (run, plan, seal, report, sql, runs, simulate, schema):
+    openloop.add_command(_command)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command line and return its exit code."""
+    words = sys.argv[1:] if arguments is None else arguments
+    try:
+        # Commands return a code from exits.MEANING, or None for GOOD.
+        code: int | None = openloop.main(words, prog_name="openloop", standalone_mode=False)
+    except OpenloopError as e:
+        click.echo(f"error: {e}", err=True)
+        return e.exit_code
+    except click.ClickException as e:
+        e.show()
+        return exits.WRONG
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("interrupted", err=True)
+        return exits.INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output went away (`| head`); Python would complain again when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return exits.GOOD
+    except Exception as e:  # noqa: BLE001 - the last resort: anything unforeseen is a fault of ours, told shortly
+        tell_fault(e, debug="--debug" in words)
+        return exits.FAULT
+    return code or exits.GOOD
+
+
+def tell_fault(fault: BaseException, *, debug: bool) -> None:
+    """One line on stderr, and where the traceback is: below with ``--debug``, else in a file of its own."""
+    text = "".join(traceback.format_exception(fault))
+    if debug:
+        click.echo(text, err=True)
+        where = "the traceback is above"
+    else:
+        with tempfile.NamedTemporaryFile("w", prefix="openloop-", suffix=".log", delete=False) as f:
+            f.write(text)
+        where = f"the traceback is in {f.name}; `openloop --debug ...` prints it"
+    click.echo(f"internal error: {type(fault).__name__}: {fault}; {where}", err=True)

@@ -1,0 +1,128 @@
+"""Commands that start from a scenario: ``run``, ``plan``, ``schema``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from console import exits
+from console.commands.options import runs_dir_option
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+# Values stay text: the scenario's own reader knows the units, and names the flag in its errors.
+FLAGS: dict[str, tuple[tuple[str, ...], str, str]] = {
+    "target": (("--target",), "URL", "Base URL of the target; `simulator` starts the built-in endpoint."),
+    "api": (("--api",), "API", "What the target speaks: openai-chat, ..."),
+    "model": (("--model",), "MODEL", "Model to ask for."),
+    "concurrency": (("--concurrency",), "N[,N...]", "Closed loop: this many slots, a step each."),
+    "rate": (("--rate",), "RATE[,RATE...]", "Open loop: Poisson arrivals at this rate (5/s), a step each."),
+    "duration": (("--duration",), "TIME", "Length of each step (30s)."),
+    "requests": (("--requests",), "N", "Requests of each step, in place of a duration."),
+    "input_tokens": (("--input-tokens",), "N", "Length of each prompt."),
+    "output_tokens": (("--output-tokens", "--max-tokens"), "N", "Length to ask for."),
+    "seed": (("--seed",), "N", "Seed of the schedule, the lengths and the prompts."),
+    "workers": (("--workers",), "N", "Worker processes; as many as the machine has to spare unless said."),
+    "transport": (
+        ("--transport",),
+        "socket|aiohttp",
+        "socket: kernel stamps; aiohttp: proxies, stamps in the process.",
+    ),
+}
+"""Scenario flag → its names, what it takes, its help."""
+
+
+def _scenario_options(command: F) -> F:
+    command = click.option(
+        "--set",
+        "sets",
+        multiple=True,
+        metavar="PATH=VALUE",
+        help="Set any key of the scenario (steps.0.duration=10s); comes after file and flags.",
+    )(command)
+    for name, (options, metavar, text) in reversed(FLAGS.items()):
+        command = click.option(*options, name, metavar=metavar, help=text)(command)
+    return command
+
+
+@click.command()
+@click.argument("scenarios", nargs=-1, metavar="[SCENARIO]...")
+@_scenario_options
+@runs_dir_option
+@click.option("--run-id", metavar="ID", help="Name of the run folder; the scenario's name and the time unless said.")
+@click.option("--no-live", is_flag=True, help="No progress while it runs.")
+@click.option("--json", "as_json", is_flag=True, help="The JSON report on standard output, and nothing else there.")
+def run(
+    scenarios: tuple[str, ...],
+    sets: tuple[str, ...],
+    runs_dir: Path,
+    run_id: str | None,
+    no_live: bool,
+    as_json: bool,
+    **flags: str | None,
+) -> int:
+    """Run scenarios, one after another, and report on each.
+
+    SCENARIO is a YAML file or the name of a shipped one, such as `quick`. Without any, the flags alone say what to do.
+    """
+    from console import drive, live
+
+    if run_id is not None and len(scenarios) > 1:
+        raise click.UsageError("--run-id names one run; leave it out for several scenarios")
+    # All are read and planned before the first is run: a mistake in the last one shows now, not in an hour.
+    prepared = [drive.prepare(source, _given(flags), list(sets)) for source in scenarios or (None,)]
+    codes = []
+    for one in prepared:
+        _warn(one.planned.warnings)
+        with live.watching(one.scenario.name, quiet=no_live) as watch:
+            done = drive.run(one, runs_dir, run_id, watch)
+        _show(done.report, as_json=as_json)
+        click.echo(f"report: {done.run.report_path}", err=as_json)
+        codes.append(done.code)
+        if done.end.interrupted:
+            break
+    return exits.first(codes)
+
+
+@click.command()
+@click.argument("scenario", required=False, metavar="[SCENARIO]")
+@_scenario_options
+@click.option("--json", "as_json", is_flag=True, help="The plan as a JSON object.")
+def plan(scenario: str | None, sets: tuple[str, ...], as_json: bool, **flags: str | None) -> None:
+    """Show what `run` would do: steps, arrivals, tokens, duration, and what the machine needs for it. Sends nothing."""
+    from console import drive, forecast
+
+    prepared = drive.prepare(scenario, _given(flags), list(sets))
+    click.echo(forecast.as_json(prepared.planned) if as_json else forecast.as_text(prepared.planned))
+    _warn(prepared.planned.warnings)
+
+
+@click.command()
+def schema() -> None:
+    """Print the JSON Schema of scenarios, for editors.
+
+    With the YAML extension of an editor, put `# yaml-language-server: $schema=scenario.schema.json` on a scenario's first line.
+    """
+    import json
+
+    from generator.scenario import json_schema
+
+    click.echo(json.dumps(json_schema(), indent=2))
+
+
+def _show(report: dict[str, Any], *, as_json: bool) -> None:
+    from analysis.report import json, text
+
+    click.echo(json.render(report) if as_json else text.render(report))
+
+
+def _given(flags: dict[str, str | None]) -> dict[str, str]:
+    return {key: value for key, value in flags.items() if value is not None}
+
+
+def _warn(warnings: Iterable[str]) -> None:
+    for warning in warnings:
+        click.echo(f"warning: {warning}", err=True)

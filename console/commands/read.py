@@ -1,0 +1,148 @@
+"""Commands that look at runs which exist: ``runs``, ``seal``, ``report``, ``sql``."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+import click
+
+from console.commands.options import output_option, run_argument, runs_dir_option
+
+if TYPE_CHECKING:
+    from console.queries import Answer
+
+
+@contextmanager
+def _opened(output: Path | None) -> Iterator[TextIO]:
+    if output is None:
+        yield sys.stdout
+        sys.stdout.flush()
+        return
+    try:
+        with output.open("w", encoding="utf-8", newline="") as f:
+            yield f
+    except OSError as e:
+        raise click.FileError(str(output), e.strerror or str(e)) from e
+
+
+@click.command()
+@runs_dir_option
+@click.option("--json", "as_json", is_flag=True, help="An array of objects in place of a table.")
+def runs(runs_dir: Path, as_json: bool) -> None:
+    """List the runs of a folder, newest first."""
+    from console import rows
+    from console.listing import COLUMNS, listing
+
+    found = listing(runs_dir)
+    if not found and not as_json:
+        click.echo(f"no runs in {runs_dir}; make one with `openloop run quick`", err=True)
+        return
+    (rows.write_json if as_json else rows.write_table)(COLUMNS, iter(found), sys.stdout)
+
+
+@click.command()
+@run_argument
+@runs_dir_option
+def seal(run_ref: str, runs_dir: Path) -> None:
+    """Finish what a crash left: merge the segments of RUN, judge it, write its report.
+
+    RUN is an id, a path, or `latest`. Sealing a sealed run changes nothing but its verdict and report, which are written anew.
+    """
+    from console import judged
+    from generator import run_dir
+    from generator.seal import seal as merge
+
+    run = run_dir.find(run_ref, runs_dir)
+    merge(run)
+    with judged.judged(run) as j:
+        judged.keep(j)
+        click.echo(f"{run.path}: sealed; {j.verdict.verdict}")
+    for reason in j.verdict.reasons:
+        click.echo(f"  {reason}")
+
+
+@click.command()
+@run_argument
+@click.option("--format", "form", type=click.Choice(["text", "json", "csv", "html"]), default="text", show_default=True)
+@output_option
+@runs_dir_option
+def report(run_ref: str, form: str, output: Path | None, runs_dir: Path) -> None:
+    """Show what RUN measured, and whether it is to be believed.
+
+    RUN is an id, a path, or `latest`; it need not be sealed. The run is judged anew, nothing in its folder is changed.
+    """
+    from console import judged
+    from generator import run_dir
+
+    if form == "html" and output is None and sys.stdout.isatty():
+        raise click.UsageError("an HTML page is no use on a terminal; name a file with -o, such as -o report.html")
+    with judged.judged(run_dir.find(run_ref, runs_dir)) as j:
+        text = judged.FORMS[form](j)
+    with _opened(output) as out:
+        out.write(text if text.endswith("\n") else text + "\n")
+
+
+@click.command()
+@click.argument("run_ref", metavar="[RUN]", required=False)
+@click.argument("query", metavar='[NAME | "SELECT ..."]', required=False)
+@click.option(
+    "--format", "form", type=click.Choice(["table", "csv", "json", "parquet"]), default="table", show_default=True
+)
+@click.option(
+    "--param",
+    "params",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="A parameter of a named query; may be given several times.",
+)
+@output_option
+@runs_dir_option
+def sql(
+    run_ref: str | None,
+    query: str | None,
+    form: str,
+    params: tuple[str, ...],
+    output: Path | None,
+    runs_dir: Path,
+) -> None:
+    """Ask RUN a question: a named query, or SQL of your own over its tables and views.
+
+    RUN is an id, a path, or `latest`. Without a query, the named ones are listed with the question that each answers.
+    """
+    from console import queries, rows
+    from generator import run_dir
+
+    given = queries.parameters(params)
+    if query is None:
+        if given:
+            raise click.UsageError("--param belongs to a named query; name one")
+        with _opened(output) as out:
+            rows.write_table(queries.LISTED, iter(queries.listing()), out)
+        return
+    assert run_ref is not None  # click fills arguments from the left
+    if form == "parquet" and output is None:
+        raise click.UsageError("Parquet is no text; name a file with -o")
+    with queries.asked(run_dir.find(run_ref, runs_dir), query, given) as answer:
+        if form == "parquet" and output is not None:
+            _write_parquet(answer, output)
+            return
+        found = answer.rows()
+        with _opened(output) as out:
+            rows.WRITERS[form](answer.columns, found, out)
+        if next(found, None) is not None:
+            click.echo(f"the first {rows.TABLE_ROWS:,} rows; --format csv, json or parquet gives all", err=True)
+
+
+def _write_parquet(answer: Answer, output: Path) -> None:
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetWriter(output, answer.schema) as writer:
+            for batch in answer.batches:
+                writer.write_batch(batch)
+    except OSError as e:
+        raise click.FileError(str(output), e.strerror or str(e)) from e

@@ -1,0 +1,104 @@
+"""One run from scenario to verdict: plan, folder, built-in endpoint if asked for, load, judgement, report."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from console import endpoint, exits
+from generator import coordinator, plan, run_dir, scenario
+from generator.coordinator import RunEnd
+from generator.errors import RunFolderError
+from generator.plan import Planned
+from generator.progress import Progress
+from generator.run_dir import RunDir
+from generator.scenario import Scenario
+
+_LONGEST_NAME = 80
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A scenario that was read, checked and planned; nothing was written and nothing sent."""
+
+    scenario: Scenario
+    planned: Planned
+    simulators: Mapping[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """``report`` is the stable JSON report; ``code`` the exit code that the run alone would have."""
+
+    run: RunDir
+    end: RunEnd
+    report: dict[str, Any]
+    code: int
+
+
+def prepare(source: str | None, flags: Mapping[str, str], sets: list[str]) -> Prepared:
+    """Raises ScenarioError for what a person wrote wrong, MachineError for what the machine cannot do."""
+    read = scenario.load(source, dict(flags), sets)
+    simulators = {name: endpoint.checked(options) for name, options in read.simulators.items()}
+    return Prepared(read, plan.make(read, "planned", read.form.workers), simulators)
+
+
+def run(prepared: Prepared, runs_dir: Path, run_id: str | None, watch: Callable[[Progress], None] | None) -> Finished:
+    """Run it, seal it, judge it. Raises RunFolderError before anything is sent when the folder cannot be made.
+
+    Whatever goes wrong after the load has ended leaves a sealed folder that ``openloop report`` and ``openloop sql`` read.
+    """
+    folder = create(prepared.scenario.name, runs_dir, run_id)
+    named = replace(prepared.planned.plan, run_id=folder.run_id)
+    with endpoint.served(named, prepared.simulators, folder) as served:
+        planned = replace(prepared.planned, plan=served)
+        plan.write(planned, folder)
+        end = coordinator.run(served, folder, planned.secrets, watch)
+    try:
+        report = judge(folder)
+    except Exception as e:
+        e.add_note(f"the run is kept in {folder.path}; once this is mended, `openloop seal {folder.run_id}` judges it")
+        raise
+    return Finished(folder, end, report, code_of(end, report))
+
+
+def judge(folder: RunDir) -> dict[str, Any]:
+    """Write the verdict into the manifest and report.html into the folder; the JSON report."""
+    from console import judged  # late: duckdb's memory is not wanted while the load runs
+
+    with judged.judged(folder) as j:
+        judged.keep(j)
+        return j.report
+
+
+def code_of(end: RunEnd, report: Mapping[str, Any]) -> int:
+    """The exit code of one run, by the order of precedence in console.exits."""
+    codes = [exits.GOOD]
+    if end.interrupted:
+        codes.append(exits.INTERRUPTED)
+    if end.succeeded == 0:
+        codes.append(exits.NO_SUCCESS)
+    if report["verdict"] != "VALID":
+        codes.append(exits.INVALID)
+    return exits.first(codes)
+
+
+def create(name: str, runs_dir: Path, run_id: str | None) -> RunDir:
+    """The folder of a new run: ``run_id``, else ``<name>-<YYYYMMDD-HHMMSS>`` in UTC, numbered on from -2 where that exists."""
+    if run_id is not None:
+        return run_dir.create(runs_dir, run_id)
+    word = re.sub(r"[^A-Za-z0-9._-]", "-", name)[:_LONGEST_NAME]
+    base = f"{word}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
+    for number in itertools.count(1):
+        candidate = base if number == 1 else f"{base}-{number}"
+        try:
+            return run_dir.create(runs_dir, candidate)
+        except RunFolderError:
+            if not (runs_dir / candidate).is_dir():
+                raise
+    raise AssertionError("itertools.count does not end")

@@ -1,0 +1,106 @@
+"""The built-in endpoint as a process of its own, for as long as somebody needs it."""
+
+from __future__ import annotations
+
+import json
+import select
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import IO
+
+from generator.errors import MachineError, ScenarioError
+from generator.job import Plan
+from generator.run_dir import RunDir
+from simulator.settings import SettingsError, from_options
+
+_START_S = 30.0
+_STOP_S = 60.0
+"""It writes the rest of its truth log when it ends."""
+
+WORD = "simulator"
+"""The target's ``url`` that asks for the built-in endpoint."""
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    url: str
+    process: subprocess.Popen[str]
+
+
+def checked(options: Mapping[str, object]) -> Mapping[str, object]:
+    """The same options. Raises ScenarioError, in the simulator's own words, for a name or a value that is wrong."""
+    try:
+        from_options(options)
+    except SettingsError as e:
+        raise ScenarioError(str(e)) from e
+    return options
+
+
+@contextmanager
+def endpoint(options: Mapping[str, object], log: Path | None = None) -> Iterator[Endpoint]:
+    """Start `python -m simulator`, yield when it listens, end it on the way out. Raises MachineError when it does not start.
+
+    It lives in a session of its own, so that a Ctrl-C on the terminal does not take it away before the run has drained, and it
+    ends when its standard input does, so that a killed console leaves no orphan.
+    """
+    command = [sys.executable, "-m", "simulator", "--until-stdin-closes"]
+    for key, value in options.items():
+        command += [f"--{key.replace('_', '-')}", str(value)]
+    with ExitStack() as stack:
+        errors: IO[str] | None = stack.enter_context(log.open("w")) if log else None
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+            start_new_session=True,
+        )
+        try:
+            yield Endpoint(_url(process, log), process)
+        finally:
+            _end(process)
+
+
+def _url(process: subprocess.Popen[str], log: Path | None) -> str:
+    assert process.stdout is not None
+    ready, _, _ = select.select([process.stdout], [], [], _START_S)
+    line = process.stdout.readline() if ready else ""
+    try:
+        return str(json.loads(line)["url"])
+    except (ValueError, KeyError):
+        said = log.read_text()[-2000:].strip() if log else ""
+        state = "ended" if ready else f"said nothing for {_START_S:g} s"
+        raise MachineError(f"the built-in endpoint did not start: it {state}. {said}".rstrip()) from None
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    assert process.stdin is not None
+    process.stdin.close()
+    try:
+        process.wait(_STOP_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+@contextmanager
+def served(plan: Plan, options: Mapping[str, Mapping[str, object]], run: RunDir) -> Iterator[Plan]:
+    """The plan with every ``url: simulator`` replaced by an endpoint that runs meanwhile.
+
+    ``options``: target's name → its simulator's options. Truth logs go to ``truth/`` in the run folder, or to ``truth/<target>/``
+    where there are several.
+    """
+    wanted = [name for name, target in plan.targets.items() if target.url == WORD]
+    targets = dict(plan.targets)
+    with ExitStack() as stack:
+        for name in wanted:
+            truth = run.path / "truth" if len(wanted) == 1 else run.path / "truth" / name
+            log = run.path / ("simulator.log" if len(wanted) == 1 else f"simulator-{name}.log")
+            started = stack.enter_context(endpoint({"truth": truth, **options.get(name, {})}, log))
+            targets[name] = replace(targets[name], url=started.url)
+        yield replace(plan, targets=targets)

@@ -1,0 +1,51 @@
+"""A run as analysis sees it: opened, judged, and rendered in the form that is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from duckdb import DuckDBPyConnection
+
+from analysis import database, validity
+from analysis.report import csv, html, json, model, text
+from analysis.validity import Verdict
+from generator.run_dir import RunDir, write_whole
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """``manifest`` carries the verdict; ``report`` is the stable JSON report of docs/metrics.md."""
+
+    run: RunDir
+    connection: DuckDBPyConnection
+    manifest: dict[str, Any]
+    verdict: Verdict
+    report: dict[str, Any]
+
+
+@contextmanager
+def judged(run: RunDir) -> Iterator[Judged]:
+    """Open a run, sealed or not, and judge it anew. Raises RunFolderError where it is damaged."""
+    manifest = run.read_manifest()
+    with database.open_runs([run]) as connection:
+        verdict = validity.judge(connection, manifest)
+        manifest |= {"verdict": verdict.verdict, "reasons": list(verdict.reasons)}
+        yield Judged(run, connection, manifest, verdict, model.build(connection, manifest, verdict))
+
+
+FORMS = {
+    "text": lambda j: text.render(j.report),
+    "json": lambda j: json.render(j.report),
+    "csv": lambda j: csv.render(j.report),
+    "html": lambda j: html.render(j.connection, j.report, j.manifest),
+}
+"""Form → text of the report."""
+
+
+def keep(j: Judged) -> None:
+    """Write the verdict into the manifest and the HTML report into the run folder."""
+    j.run.write_manifest(j.manifest)
+    write_whole(j.run.report_path, FORMS["html"](j).encode())

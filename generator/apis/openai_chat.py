@@ -15,9 +15,9 @@ import orjson
 from generator.apis.api import Answer, Call, Decoder, Encoded, Failure, RowSink
 from generator.apis.failures import in_stream, malformed
 from generator.apis.fields import count, parse, total, word
-from generator.apis.template import NO_TEMPLATE, learn
+from generator.apis.template import NO_TEMPLATE, Template, fit, learn
 from generator.rows import CONTENT, REASONING, REFUSAL, TOKEN, TOOL, UNKNOWN
-from generator.sse import SseParser
+from generator.sse import EVENT_BYTES, SseParser
 
 DOCUMENT_BYTES = 16 << 20
 """Most that an answer which is one JSON document may hold."""
@@ -67,8 +67,6 @@ class ChatDecoder:
     """See ``api.Decoder``. Nothing after the first error or after ``[DONE]`` is looked at."""
 
     __slots__ = (
-        "_after",
-        "_before",
         "_content_type",
         "_counted",
         "_document",
@@ -77,11 +75,14 @@ class ChatDecoder:
         "_kind",
         "_over",
         "_parser",
+        "_read_after",
+        "_read_before",
         "_reasoned",
         "_request_id",
         "_seen",
         "_sink",
         "_sniffed",
+        "_template",
         "_tries",
         "_usage_final",
         "_usage_rows",
@@ -103,7 +104,7 @@ class ChatDecoder:
         self._counted: int | None = 0  # visible tokens that usage told up to here; None once a row came without usage
         self._usage_rows = 0  # rows made when usage came last
         self._usage_final = False
-        self._before, self._after = NO_TEMPLATE
+        self._set(NO_TEMPLATE)
         self._kind = CONTENT
         self._hits = 0
         self._tries = _LEARN_TRIES
@@ -116,29 +117,34 @@ class ChatDecoder:
         if self._document is not None:
             self._gather(payload)
             return
+        parser = self._parser
+        before = self._read_before
+        after = self._read_after
         size = len(payload)
-        for data, end, name in self._parser.feed(payload):
-            before = self._before
-            after = self._after
-            if data.startswith(before) and data.endswith(after) and not name:
-                try:
-                    text: Any = _loads(data[len(before) : len(data) - len(after)])
-                except ValueError:
-                    text = None
-                if text.__class__ is str and text:
-                    # _row, written out: a call costs as much as the rest of this path.
-                    answer = self.answer
-                    row = answer.rows
-                    answer.rows = row + 1
-                    answer.last_row_ns = t_ns
-                    self._hits += 1
-                    exact = certain and end == size
-                    self._sink(_pack(self._request_id, t_ns, row, read_index, len(text), UNKNOWN, self._kind, exact))
-                    continue
-            if self._event(data, name, t_ns, read_index, certain and end == size):
+        if payload.startswith(before) and payload.endswith(after) and parser.idle and size <= EVENT_BYTES:
+            try:
+                text: Any = _loads(payload[len(before) : size - len(after)])
+            except ValueError:
+                text = None
+            if text.__class__ is str and text:
+                # Most tokens end here. It is _row written out, for a call costs as much as all that it does.
+                answer = self.answer
+                row = answer.rows
+                answer.rows = row + 1
+                answer.last_row_ns = t_ns
+                self._hits += 1
+                self._sink(_pack(self._request_id, t_ns, row, read_index, len(text), UNKNOWN, self._kind, certain))
                 return
-        if self._parser.error:
-            self._fail(Failure("stream_error", "too_long", self._parser.error))
+        for data, end, name in parser.feed(payload):
+            exact = certain and end == size
+            chars = 0 if name else fit(data, self._template)
+            if chars:
+                self._hits += 1
+                self._row(self._kind, chars, UNKNOWN, t_ns, read_index, exact)
+            elif self._event(data, name, t_ns, read_index, exact):
+                return
+        if parser.error:
+            self._fail(Failure("stream_error", "too_long", parser.error))
 
     def finish(self) -> Answer:
         """``token_source``: ``usage`` when it came with or after the end mark, ``chunk_usage`` when a cut stream's last row carried
@@ -200,7 +206,8 @@ class ChatDecoder:
         if usage.__class__ is dict:
             tokens = self._row_tokens(self._read_usage(usage))
             self._usage_final = not choices or self.answer.terminal
-            self._before, self._after = NO_TEMPLATE
+            if self._template is not NO_TEMPLATE:
+                self._set(NO_TEMPLATE)
         if kind is not None:
             self._row(kind, chars, tokens, t_ns, read_index, exact)
         if usage.__class__ is dict:
@@ -246,7 +253,8 @@ class ChatDecoder:
             index = choice.get("index")
             if index.__class__ is not int:
                 index = 0
-            self._seen.add(index)
+            if index not in self._seen:
+                self._seen.add(index)
             finish = choice.get("finish_reason")
             if finish and finish.__class__ is str:
                 self._finished.add(index)
@@ -257,21 +265,26 @@ class ChatDecoder:
             text = delta.get("content")
             if text and text.__class__ is str:
                 chars += len(text)
-                kind = CONTENT if kind in (None, REASONING) else kind
+                if kind is None or kind == REASONING:
+                    kind = CONTENT
+                if len(delta) == 1:
+                    continue
             text = delta.get("reasoning") or delta.get("reasoning_content")
             if text and text.__class__ is str:
                 chars += len(text)
-                kind = REASONING if kind is None else kind
                 self._reasoned = True
-            if len(delta) > 1:
-                called = _call_chars(delta)
-                if called:
-                    chars += called
-                    kind = TOOL if kind in (None, REASONING) else kind
-                text = delta.get("refusal")
-                if text and text.__class__ is str:
-                    chars += len(text)
-                    kind = REFUSAL if kind in (None, REASONING) else kind
+                if kind is None:
+                    kind = REASONING
+            called = _call_chars(delta)
+            if called:
+                chars += called
+                if kind is None or kind == REASONING:
+                    kind = TOOL
+            text = delta.get("refusal")
+            if text and text.__class__ is str:
+                chars += len(text)
+                if kind is None or kind == REASONING:
+                    kind = REFUSAL
         if self._finished:
             self.answer.terminal = self._finished >= self._seen
         return kind, chars
@@ -312,18 +325,24 @@ class ChatDecoder:
         """Makes this chunk the template of those to come, if it is one choice's text and nothing else."""
         if self._hits >= _WORTH_HITS:
             self._tries = _LEARN_TRIES
+        if self._template is not NO_TEMPLATE:
+            self._set(NO_TEMPLATE)
         self._hits = 0
-        self._before, self._after = NO_TEMPLATE
-        if not self._tries or len(choices) != 1 or choices[0].get("finish_reason"):
-            return
+        if not self._tries or len(choices) != 1 or choices[0].get("finish_reason") or b"\n" in data:
+            return  # data of several lines is one event, but its bytes in a read are not those of the data
         self._tries -= 1
         delta = choices[0]["delta"]
         fields = [key for key, value in delta.items() if value and key != "role"]
         if len(fields) != 1 or fields[0] not in ("content", "reasoning", "reasoning_content"):
             return
         field = fields[0]
-        self._before, self._after = learn(data, delta[field], lambda chunk: chunk["choices"][0]["delta"][field])
         self._kind = kind
+        self._set(learn(data, delta[field], lambda chunk: chunk["choices"][0]["delta"][field]))
+
+    def _set(self, template: Template) -> None:
+        self._template = template
+        self._read_before = b"data: " + template[0]
+        self._read_after = template[1] + b"\n\n"
 
     def _read_document(self, data: bytes) -> None:
         chunk = self._open(data.strip(_BLANK), b"")
@@ -346,6 +365,8 @@ class ChatDecoder:
 def _call_chars(delta: dict[str, Any]) -> int:
     """Characters of function names and arguments; 0 for a delta that only opens a call."""
     calls = delta.get("tool_calls")
+    if not calls and "function_call" not in delta:
+        return 0
     functions = [call.get("function") for call in calls if isinstance(call, dict)] if isinstance(calls, list) else []
     functions.append(delta.get("function_call"))
     return sum(

@@ -36,3 +36,15 @@ def learn(data: bytes, text: str, read: Callable[[Any], Any]) -> Template:
     except (ValueError, LookupError, TypeError):
         return NO_TEMPLATE
     return (before, after) if found == other else NO_TEMPLATE
+
+
+def fit(data: bytes, template: Template) -> int:
+    """Characters of the string that ``data`` has in the template's place; 0 if it is empty, or if ``data`` does not fit."""
+    before, after = template
+    if not (data.startswith(before) and data.endswith(after)):
+        return 0
+    try:
+        text = orjson.loads(data[len(before) : len(data) - len(after)])
+    except ValueError:
+        return 0
+    return len(text) if isinstance(text, str) else 0

@@ -108,7 +108,7 @@ def native(name: str) -> Path:
 
 
 @contextlib.contextmanager
-def simulator(truth: Path | None, *, cpu: int | None = None, **options: object) -> Iterator[dict[str, Any]]:
+def simulator(truth: Path | None, cpu: int | None = None, **options: object) -> Iterator[dict[str, Any]]:
     """The built-in endpoint; options are its command line's (``ttft="50ms"`` is ``--ttft 50ms``). The truth log, where a folder
     for it is named, is whole once the block has ended.
     """

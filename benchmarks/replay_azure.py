@@ -33,7 +33,7 @@ def measure() -> None:
     window = {"from": "0s", "to": f"{options.minutes * 60:g}s"}
     with harness.folder(options) as folder:
         log = folder / "azure-truth"
-        with simulator(log, **MODEL) as server:
+        with simulator(log, None, **MODEL) as server:
             scenario = {
                 "name": "azure-conversation",
                 "seed": 42,

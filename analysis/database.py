@@ -1,0 +1,189 @@
+"""Runs as one DuckDB database in memory: the contract's tables as views over Parquet, the catalog's relations as views over those.
+
+Opening reads manifests and Parquet footers, never a row. Materialised relations are computed when a query that rests on them is
+first run. The connection may read the runs' files and nothing else, and its settings are locked.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from analysis import relations
+from generator.errors import RunFolderError
+from generator.run_dir import RunDir
+from generator.schema import TABLES
+
+_TYPES = {
+    pa.string(): "VARCHAR",
+    pa.int64(): "BIGINT",
+    pa.int32(): "INTEGER",
+    pa.int16(): "SMALLINT",
+    pa.float64(): "DOUBLE",
+    pa.bool_(): "BOOLEAN",
+}
+_SORTED_BY = "run_id, request_id, chunk_index"
+_SLO = ("ttft_ms", "ttft_wire_ms", "ttfo_ms", "tpot_ms", "icl_ms", "e2e_ms", "ntpot_ms", "attainment")
+
+DEFAULT_MEMORY = "600MB"
+"""DuckDB's own limit; what Arrow, Python and its allocator add keeps a report over 10 million token rows below 1 GiB."""
+
+
+def open_runs(
+    runs: Sequence[RunDir],
+    memory_limit: str | None = None,
+    threads: int | None = None,
+    temp_directory: Path | None = None,
+) -> duckdb.DuckDBPyConnection:
+    """A connection with steps, requests, tokens, health, runs (one row a manifest) and the staging relations.
+
+    Where a run is not sealed its segments are read. Raises RunFolderError on a damaged file or manifest, or two runs of one id.
+    """
+    paths = {table: [p for run in runs for p in run.table_files(table)] for table in TABLES}
+    con = duckdb.connect(
+        config={
+            "memory_limit": memory_limit or DEFAULT_MEMORY,
+            "temp_directory": str(temp_directory or Path(tempfile.gettempdir()) / "openloop-duckdb"),
+            **({"threads": threads} if threads else {}),
+        }
+    )
+    try:
+        _restrict(con, [str(p) for files in paths.values() for p in files])
+        for table in TABLES:
+            con.execute(f"CREATE VIEW {table} AS {_table_sql(table, runs)}")
+        _runs_table(con, runs)
+        _relations(con)
+    except BaseException:
+        con.close()
+        raise
+    return con
+
+
+def _restrict(con: duckdb.DuckDBPyConnection, paths: list[str]) -> None:
+    # The order matters: files are allowed before the rest of the disk is closed, and the lock comes last.
+    listed = ", ".join(_quoted(p) for p in paths)
+    con.execute(f"SET allowed_paths = [{listed}]")
+    con.execute("SET enable_external_access = false")
+    con.execute("SET enable_progress_bar = false")
+    con.execute("SET lock_configuration = true")
+
+
+def _table_sql(table: str, runs: Sequence[RunDir]) -> str:
+    """SELECT of the contract's columns over all files; columns that a file lacks are NULL, those that it adds are kept."""
+    schema = TABLES[table]
+    typed = {f.name: _TYPES[f.type] for f in schema}
+    nothing = ", ".join(f"NULL::{kind} AS {name}" for name, kind in typed.items())
+    parts = []
+    for sealed in (True, False):
+        files = [p for run in runs if run.table_path(table).exists() is sealed for p in run.table_files(table)]
+        if not files:
+            continue
+        there = _columns_of(files)
+        columns = [f"{n}::{t} AS {n}" if n in there else f"NULL::{t} AS {n}" for n, t in typed.items()]
+        columns += [_name(n) for n in there if n not in typed]
+        listed = ", ".join(_quoted(str(p)) for p in files)
+        # Segments hold chunks in the order of decoding; chunk_gaps relies on the order that sealing gives.
+        order = f" ORDER BY {_SORTED_BY}" if table == "tokens" and not sealed else ""
+        parts.append(f"(SELECT {', '.join(columns)} FROM read_parquet([{listed}], union_by_name = true){order})")
+    return " UNION ALL BY NAME ".join(parts) if parts else f"SELECT {nothing} WHERE false"
+
+
+def _columns_of(files: Iterable[Path]) -> list[str]:
+    """Names of all columns, in order of appearance. Reads every footer, so that a torn file is found here and named."""
+    names: dict[str, None] = {}
+    for path in files:
+        try:
+            names |= dict.fromkeys(pq.read_schema(path).names)
+        except (pa.ArrowInvalid, OSError) as e:
+            raise RunFolderError(f"{path}: damaged, not Parquet: {first_line(e)}; {_remedy(path)}") from e
+    return list(names)
+
+
+def _remedy(path: Path) -> str:
+    run = path.parent.parent if path.parent.name == "segments" else path.parent
+    if path.parent.name == "segments":
+        return f"move this one segment away and run `openloop seal {run}`: the others hold the rest of the run"
+    if any((run / "segments").glob(f"{path.stem}-*.parquet")):
+        return f"its segments are still there: remove it and run `openloop seal {run}`"
+    return "restore it from a copy: its segments are gone"
+
+
+def damaged(error: duckdb.Error, con: duckdb.DuckDBPyConnection) -> RunFolderError | None:
+    """The run folder's error behind one of DuckDB's, where a file of ours can be read no further; else None."""
+    text = str(error)
+    for (path,) in con.execute("SELECT unnest(current_setting('allowed_paths'))").fetchall():
+        if str(path) in text:
+            return RunFolderError(f"{path}: damaged: {first_line(error)}; {_remedy(Path(path))}")
+    return None
+
+
+def first_line(error: BaseException) -> str:
+    return str(error).strip().split("\n", 1)[0]
+
+
+def _runs_table(con: duckdb.DuckDBPyConnection, runs: Sequence[RunDir]) -> None:
+    rows = [_run_row(run) for run in runs]
+    if twice := [name for name, n in Counter(r[0] for r in rows).items() if n > 1]:
+        raise RunFolderError(
+            f"run {twice[0]!r} is given twice, or is a copy: every join is by run_id, so each may come once"
+        )
+    slo = ", ".join(f"slo_{name} DOUBLE" for name in _SLO)
+    con.execute(
+        f"CREATE TABLE runs (run_id VARCHAR, name VARCHAR, created VARCHAR, verdict VARCHAR, workers INTEGER, {slo})"
+    )
+    if rows:
+        con.executemany(f"INSERT INTO runs VALUES ({', '.join('?' * len(rows[0]))})", rows)
+
+
+def _run_row(run: RunDir) -> list[Any]:
+    # A coordinator that was killed early leaves no manifest; its rows are still worth reading.
+    manifest = run.read_manifest() if run.manifest_path.exists() else {}
+    slo = manifest.get("slo") or {}
+    plan = manifest.get("plan") or {}
+    known = [manifest.get("run_id", run.run_id), *(manifest.get(k) for k in ("name", "created", "verdict"))]
+    return [*known, plan.get("workers"), *(slo.get(k) for k in _SLO)]
+
+
+def _relations(con: duckdb.DuckDBPyConnection) -> None:
+    con.execute((relations.root() / "macros.sql").read_text(encoding="utf-8"))
+    for query in relations.load().values():
+        for parameter in query.parameters:
+            con.execute(f"SET VARIABLE {parameter.name} = {parameter.default}::{parameter.type}")
+    _views(con, [q for q in relations.load().values() if q.kind == "staging"])
+
+
+def prepare(con: duckdb.DuckDBPyConnection, names: Iterable[str]) -> None:
+    """Make these relations of the catalog ready: views of what they rest on, and, once for the life of the connection, the kept
+    rows of what is materialised. Views of reports are made on demand, because DuckDB binds each with all that lies below it.
+    """
+    kept = {str(row[0]) for row in con.execute("SELECT table_name FROM duckdb_tables()").fetchall()}
+    for name in names:
+        below = relations.needs(name)
+        for query in below:
+            if query.materialise and f"{query.name}_kept" not in kept:
+                con.execute(f"CREATE TABLE {query.name}_kept AS {query.sql}")
+                con.execute(f"CREATE OR REPLACE VIEW {query.name} AS FROM {query.name}_kept")
+                kept.add(f"{query.name}_kept")
+        _views(con, below)
+
+
+def _views(con: duckdb.DuckDBPyConnection, queries: Iterable[relations.Query]) -> None:
+    there = {str(row[0]) for row in con.execute("SELECT view_name FROM duckdb_views() WHERE NOT internal").fetchall()}
+    for query in queries:
+        if query.name not in there:
+            con.execute(f"CREATE VIEW {query.name} AS {query.sql}")
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _name(column: str) -> str:
+    return '"' + column.replace('"', '""') + '"'

@@ -1,0 +1,41 @@
+-- What every query shares: one definition of a percentile, of a step's number, of enough data.
+
+-- Percentiles are linear interpolations between order statistics (numpy's default), everywhere; quantile_disc differs.
+CREATE OR REPLACE MACRO percentile(x, p) AS quantile_cont(x, p);
+
+-- request_id = step_id * 10^9 + arrival number; probes are negative. A plain // would round them into step 0.
+CREATE OR REPLACE MACRO step_of(request_id) AS
+    CASE WHEN request_id < 0 THEN -1 ELSE (request_id // 1000000000)::INTEGER END;
+
+-- The smallest n whose largest value lies above the p-quantile with 95 % confidence: 1 - p^n >= 0.95. p99: 299, p99.9: 2,995.
+CREATE OR REPLACE MACRO least_n(p) AS ceil(ln(0.05) / ln(p))::BIGINT;
+
+-- A percentile that so few values cannot bound from above is withheld: NULL here, the reason in the relation "withheld".
+CREATE OR REPLACE MACRO enough(n, p, x) AS CASE WHEN n >= least_n(p) THEN x END;
+
+-- Mean, extremes and percentiles of x in ms; adjusted: the same requests with every failure as +infinity.
+CREATE OR REPLACE MACRO distribution(x, adjusted) AS {
+    n: count(x),
+    mean_ms: avg(x),
+    min_ms: min(x),
+    p50_ms: percentile(x, 0.5),
+    p75_ms: percentile(x, 0.75),
+    p90_ms: percentile(x, 0.9),
+    p95_ms: percentile(x, 0.95),
+    p99_ms: enough(count(x), 0.99, percentile(x, 0.99)),
+    p999_ms: enough(count(x), 0.999, percentile(x, 0.999)),
+    max_ms: max(x),
+    adjusted_p50_ms: percentile(adjusted, 0.5),
+    adjusted_p90_ms: percentile(adjusted, 0.9),
+    adjusted_p95_ms: percentile(adjusted, 0.95),
+    adjusted_p99_ms: enough(count(adjusted), 0.99, percentile(adjusted, 0.99))
+};
+
+-- A value of a request that ended ok; of one that did not, infinity: it never came.
+CREATE OR REPLACE MACRO or_never(outcome, x) AS CASE WHEN outcome = 'ok' THEN x ELSE 'infinity'::DOUBLE END;
+
+-- The 95 % interval of a share of x in n (Wilson 1927); 1.96 is the normal law's 97.5 % quantile.
+CREATE OR REPLACE MACRO wilson(x, n) AS {
+    low: greatest(0, (x + 1.96 ^ 2 / 2 - 1.96 * sqrt(x * (n - x)::DOUBLE / n + 1.96 ^ 2 / 4)) / (n + 1.96 ^ 2)),
+    high: least(1, (x + 1.96 ^ 2 / 2 + 1.96 * sqrt(x * (n - x)::DOUBLE / n + 1.96 ^ 2 / 4)) / (n + 1.96 ^ 2))
+};

@@ -1,0 +1,25 @@
+-- name: icl_counts
+-- question: How often does each gap between chunks occur, to the microsecond? (Every ICL figure is computed from these counts, exactly.)
+-- grain: run_id, step_id, gap_us, low_us, high_us
+-- materialise: yes
+-- column: run_id, step_id [-] the step; requests of phase main that ended ok
+-- column: gap_us [us] inter-chunk latency, rounded
+-- column: low_us, high_us [us] the bounds that inexact stamps leave; both equal gap_us where stamps are exact
+-- column: n [gaps] how many
+
+WITH good AS (
+    SELECT run_id, request_id, step_id, coalesce(last_read_before_ns, sent_ns) AS before_ns
+    FROM requests
+    WHERE phase = 'main' AND outcome = 'ok'
+)
+
+SELECT
+    g.run_id,
+    r.step_id,
+    ((g.gap_ns + 500) // 1000)::BIGINT AS gap_us,
+    ((g.low_ns + 500) // 1000)::BIGINT AS low_us,
+    ((coalesce(g.high_ns, g.t_ns - r.before_ns) + 500) // 1000)::BIGINT AS high_us,
+    count(*) AS n
+FROM chunk_gaps AS g
+JOIN good AS r ON g.run_id = r.run_id AND g.request_id = r.request_id
+GROUP BY ALL

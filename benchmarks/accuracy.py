@@ -33,6 +33,8 @@ def one(folder: Path, transport: str, streams: int, seconds: float, beside: bool
         "streams": streams,
         "beside": "a CPU hog" if beside else "nothing",
         **truth.stamps(client.run, log),
+        "bytes_per_token_row": (client.run / "tokens.parquet").stat().st_size
+        / truth.lost(client.run, log)["tokens_recorded"],
         "verdict": client.manifest()["verdict"],
     }
 

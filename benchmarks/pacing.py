@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import math
 import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks import harness
-from benchmarks.processes import BenchmarkError, environment, native, openloop, started
+from benchmarks.processes import OPENLOOP, ROOT, BenchmarkError, environment, native, openloop, started
 
 ALPHA = 0.001
 BIN_GAPS = 20
@@ -89,19 +88,16 @@ def seen_late(run: Path, seen_utc_ns: np.ndarray[Any, np.dtype[np.int64]], clock
 
 
 def verdict_of(run: Path) -> str:
-    """VALID or INVALID, and the arrival rules that `openloop report` calls broken."""
-    words = ["report", str(run), "--format", "json"]
-    said = subprocess.run(
-        [sys.executable, "-c", "from console.cli import main; main()", *words],
-        env=environment(),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    """VALID or INVALID, and the rules that `openloop report` calls broken."""
+    words = [*OPENLOOP, "report", str(run), "--format", "json"]
+    said = subprocess.run(words, cwd=ROOT, env=environment(), capture_output=True, text=True, check=False)
     if said.returncode not in (0, 3):
-        raise BenchmarkError(f"openloop {' '.join(words)} ended with {said.returncode}: {said.stderr[-1000:]}")
+        raise BenchmarkError(
+            f"`openloop report {run} --format json` ended with {said.returncode}: {said.stderr[-1000:]}"
+        )
     report = json.loads(said.stdout)
-    return str(report["verdict"])
+    broken = sorted({rule["name"] for rule in report["rules"] if rule["broken"]})
+    return ", ".join([report["verdict"], *broken])
 
 
 def measure() -> None:

@@ -22,6 +22,9 @@ from benchmarks.cpu import Sample, Watch
 ROOT = Path(__file__).resolve().parents[1]
 NATIVE = ROOT / "benchmarks" / "native"
 CC_FLAGS = ("-O2", "-Wall", "-Wextra", "-Werror")
+OPENLOOP = (sys.executable, "-c", "import sys; from console.cli import main; sys.exit(main())")
+"""The command line of this tree, whatever is installed."""
+
 READY_S = 30.0
 STOP_S = 60.0
 
@@ -153,7 +156,7 @@ def openloop(
     written = folder / f"{run_id}.yaml"
     written.write_text(yaml.safe_dump(dict(scenario), sort_keys=False))
     words = ["run", str(written), "--run-id", run_id, "--runs-dir", str(folder), "--no-live", *options]
-    command = pinned([sys.executable, "-c", "from console.cli import main; main()", *words], cpu)
+    command = pinned([*OPENLOOP, *words], cpu)
     output = folder / f"{run_id}.txt"
     with output.open("wb") as said:
         process = subprocess.Popen(

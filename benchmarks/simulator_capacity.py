@@ -71,9 +71,12 @@ def measure() -> None:
     with harness.folder(options) as folder:
         for streams in map(int, options.streams.split(",")):
             tries = [
-                measured(folder / f"{streams}-{n}", streams, options.itl, options.seconds) for n in range(options.repeat)
+                measured(folder / f"{streams}-{n}", streams, options.itl, options.seconds)
+                for n in range(options.repeat)
             ]
-            rows.append({name: harness.median([t[name] for t in tries]) if name != "itl" else options.itl for name in tries[0]})
+            rows.append(
+                {name: harness.median([t[name] for t in tries]) if name != "itl" else options.itl for name in tries[0]}
+            )
     note = f"Medians of {options.repeat}; simulator on CPU 0, reader on CPU 1; {TOKENS} tokens an answer, TTFT {TTFT}, jitter 5 %."
     harness.finish(options, "Capacity of one simulator process", made, rows, note)
 

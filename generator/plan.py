@@ -1,0 +1,263 @@
+"""Scenario → plan: ordered steps with their seeds and schedules, what they need, and what to warn of. Nothing is sent yet."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from generator import job, machine, needs, schedule
+from generator.errors import ScenarioError
+from generator.job import MANY, Plan, Step
+from generator.run_dir import RunDir, write_whole
+from generator.scenario import Scenario
+from generator.scenario_fields import NO_DRAIN, LengthForm, RateRamp, SlotRamp
+from generator.scenario_models import Form, MatrixForm, StepForm
+from generator.scenario_target import SIMULATED_MODEL, TargetForm
+from generator.workload import dataset, trace
+
+DEFAULT_INPUT = job.Length("fixed", value=512)
+DEFAULT_OUTPUT = job.Length("fixed", value=128)
+FROM_TRACE = job.Length("trace")
+
+Cell = dict[str, object]
+
+
+@dataclass(frozen=True)
+class Planned:
+    """``arrivals`` [n] int64 ns offsets of each open step; ``lengths`` [n, 2] int32 of steps that replay a trace's; ``secrets`` maps
+    ``${NAME}`` to its value.
+    """
+
+    plan: Plan
+    arrivals: dict[int, NDArray[np.int64]]
+    lengths: dict[int, NDArray[np.int32]]
+    warnings: list[str]
+    needs: needs.Needs
+    secrets: dict[str, str] = field(repr=False)
+    scenario_text: str = ""
+
+    def with_urls(self, urls: dict[str, str]) -> Planned:
+        """The same plan with other base URLs, by target name: those of simulators that have been started meanwhile."""
+        targets = {name: replace(t, url=urls.get(name, t.url)) for name, t in self.plan.targets.items()}
+        return replace(self, plan=replace(self.plan, targets=targets))
+
+
+def make(scenario: Scenario, run_id: str, workers: int | None = None) -> Planned:
+    """Raises ScenarioError, and MachineError where the machine cannot carry the plan however it is set.
+
+    ``workers`` None: what the scenario says, else the processors less one.
+    """
+    form = scenario.form
+    here = machine.look()
+    count = workers or form.workers or machine.default_workers(here)
+    steps = tuple(_steps(scenario))
+    arrivals, lengths, steps = _schedules(scenario, steps)
+    targets = {name: _target(name, target, form) for name, target in form.target_forms().items()}
+    plan = Plan(
+        name=scenario.name,
+        run_id=run_id,
+        seed=scenario.seed,
+        targets=targets,
+        steps=steps,
+        workers=count,
+        transport=form.transport,
+        probe=form.probe,
+        pin=form.pin,
+        slo=form.slo.limits() if form.slo else None,
+        thresholds=tuple(form.thresholds),
+        scenario_digest=scenario.digest(),
+    )
+    wanted = needs.of(plan, arrivals, lengths)
+    needs.check(plan, wanted, here)
+    warnings = needs.warnings(plan, wanted, here)
+    plan = replace(plan, warnings=tuple(warnings))
+    return Planned(plan, arrivals, lengths, warnings, wanted, scenario.secrets, scenario.text())
+
+
+def write(planned: Planned, run: RunDir) -> None:
+    """plan/plan.json, the arrays beside it, and scenario.yaml, into a folder that ``run_dir.create`` made."""
+    for step_id, offsets in planned.arrivals.items():
+        np.save(run.arrivals_path(step_id), offsets)
+    for step_id, table in planned.lengths.items():
+        np.save(run.lengths_path(step_id), table)
+    write_whole(run.scenario_path, planned.scenario_text.encode())
+    write_whole(run.plan_path, job.dump(planned.plan))
+
+
+def _cells(matrix: MatrixForm | None) -> Iterator[tuple[str | None, Cell]]:
+    """(label, what the cell fills) in list order, the last key running fastest."""
+    keys = matrix.keys() if matrix else []
+    if matrix is None or not keys:
+        yield None, {}
+        return
+    for values in itertools.product(*(getattr(matrix, key) for key in keys)):
+        cell = dict(zip(keys, values, strict=True))
+        yield ",".join(f"{key}={load_text(value)}" for key, value in cell.items()), cell
+
+
+def _steps(scenario: Scenario) -> Iterator[Step]:
+    form = scenario.form
+    step_id = spawn_key = 0
+    several = form.targets is not None
+    for label, cell in _cells(form.matrix):
+        for step_form in form.steps:
+            for target in form.target_forms():
+                # Targets in a comparison get the same arrivals and prompts: the spawn key is the step's, not the arm's.
+                yield _step(form, step_form, cell, label, step_id, (scenario.seed, spawn_key), target, several=several)
+                step_id += 1
+            spawn_key += 1
+
+
+def _step(
+    form: Form,
+    step: StepForm,
+    cell: Cell,
+    label: str | None,
+    step_id: int,
+    seed: tuple[int, int],
+    target: str,
+    *,
+    several: bool,
+) -> Step:
+    arrivals = form.arrivals_of(step)
+    assert arrivals is not None
+    rate = step.rate or (cell.get("rate") if arrivals in ("poisson", "constant", "gamma") else None)
+    slots = step.concurrency or (cell.get("concurrency") if arrivals == "closed" else None)
+    assert rate is None or isinstance(rate, RateRamp)
+    assert slots is None or isinstance(slots, SlotRamp)
+    drain = form.drain if step.drain is None else step.drain
+    in_flight = form.max_in_flight if step.max_in_flight is None else step.max_in_flight
+    return Step(
+        step_id=step_id,
+        name=step.name or f"{arrivals} {load_text(rate or slots or step.trace)}",
+        target=target,
+        arrivals=arrivals,
+        workload=_workload(form, step, cell, from_trace=step.trace is not None),
+        seed=seed,
+        cell=label,
+        arm=target if several else None,
+        rate_rps=rate.start_rps if rate else None,
+        rate_end_rps=rate.end_rps if rate and rate.ramped else None,
+        burstiness=step.burstiness,
+        concurrency=slots.start if slots else None,
+        concurrency_end=slots.end if slots and slots.ramped else None,
+        think=step.think.pause() if step.think else job.Pause(),
+        duration_ns=MANY if step.duration is None else step.duration,
+        requests=MANY if step.requests is None else step.requests,
+        warmup_ns=form.warmup if step.warmup is None else step.warmup,
+        pause_ns=form.pause if step.pause is None else step.pause,
+        drain_ns=None if drain == NO_DRAIN else drain,
+        max_in_flight=None if arrivals == "closed" else in_flight,
+        planned_arrivals=step.requests,
+    )
+
+
+def _workload(form: Form, step: StepForm, cell: Cell, *, from_trace: bool) -> job.WorkloadSpec:
+    workload = form.workload
+
+    def length(key: str, default: job.Length) -> job.Length:
+        said = getattr(step, key) or cell.get(key) or getattr(workload, key)
+        return said.length() if said is not None else FROM_TRACE if from_trace else default
+
+    name = workload.name or ("dataset" if workload.prompts else "synthetic")
+    return job.WorkloadSpec(
+        name=name,
+        input_tokens=None if workload.prompts else length("input_tokens", DEFAULT_INPUT),
+        output_tokens=length("output_tokens", DEFAULT_OUTPUT),
+        dataset=workload.prompts,
+        shared_prefix_tokens=workload.shared_prefix_tokens,
+    )
+
+
+def _target(name: str, form: TargetForm, scenario: Form) -> job.Target:
+    times = scenario.timeouts
+    return job.Target(
+        name=name,
+        url=form.url,
+        api=form.api,
+        model=form.model or SIMULATED_MODEL,
+        api_key=form.api_key,
+        headers=form.headers,
+        body=form.body,
+        stream=form.stream,
+        request_id_header=form.request_id_header,
+        max_tokens_field=form.max_tokens_field,
+        tls=job.Tls(**form.tls.model_dump()),
+        timeouts=job.Timeouts(times.connect / 1e9, times.first_token / 1e9, times.idle / 1e9, times.total / 1e9),
+        connections=scenario.connections,
+        proxy=form.proxy,
+        gzip=form.gzip,
+        price_input=form.price_in,
+        price_output=form.price_out,
+        price_cached=form.price_cached,
+    )
+
+
+def _schedules(
+    scenario: Scenario, steps: tuple[Step, ...]
+) -> tuple[dict[int, NDArray[np.int64]], dict[int, NDArray[np.int32]], tuple[Step, ...]]:
+    """Offsets, trace lengths, and the steps with the number of their arrivals filled in."""
+    form = scenario.form
+    if form.workload.prompts is not None:
+        dataset.Dataset(Path(form.workload.prompts))
+    forms = [s for _, _ in _cells(form.matrix) for s in form.steps for _ in form.target_forms()]
+    expected = sum(schedule.expected(s) for s in steps if s.rate_rps is not None)
+    if expected > schedule.MOST_ARRIVALS:
+        raise ScenarioError(
+            f"{scenario.document.place(('steps',))}: steps: about {expected:,.0f} arrivals; a run holds at most "
+            f"{schedule.MOST_ARRIVALS:,}; shorten the steps or lower the rates"
+        )
+    arrivals: dict[int, NDArray[np.int64]] = {}
+    lengths: dict[int, NDArray[np.int32]] = {}
+    counted = []
+    for step, step_form in zip(steps, forms, strict=True):
+        if step.closed:
+            counted.append(step)
+            continue
+        if step_form.trace is not None:
+            replayed = _replay(step_form)
+            due = schedule.trace_offsets(replayed.times_s, step_form.trace.speed, step)
+            if job.Length("trace") in (step.workload.input_tokens, step.workload.output_tokens):
+                lengths[step.step_id] = replayed.lengths[: len(due)]
+        else:
+            due = schedule.offsets(step)
+        arrivals[step.step_id] = due
+        counted.append(replace(step, planned_arrivals=len(due)))
+    return arrivals, lengths, tuple(counted)
+
+
+def _replay(step: StepForm) -> trace.Trace:
+    assert step.trace is not None
+    window = step.trace.window
+    columns = {k: v for k, v in step.trace.columns.model_dump().items() if v is not None}
+    end_s = None if window.end_ns is None else window.end_ns / 1e9
+    return trace.load(Path(step.trace.file), columns, window.start_ns / 1e9, end_s)
+
+
+def load_text(load: object) -> str:
+    """A rate, a concurrency, a length or a trace in a few characters, for names of steps and cells."""
+    if isinstance(load, RateRamp):
+        return f"{load.start_rps:g}/s to {load.end_rps:g}/s" if load.ramped else f"{load.start_rps:g}/s"
+    if isinstance(load, SlotRamp):
+        return f"{load.start} to {load.end}" if load.ramped else str(load.start)
+    if isinstance(load, LengthForm):
+        return length_text(load.length())
+    return Path(getattr(load, "file", "")).name.split(".")[0]
+
+
+def length_text(length: job.Length | None) -> str:
+    """``512``, ``uniform 100-900``, ``normal 512±64``, …"""
+    if length is None:
+        return "as they are"
+    if length.law == "fixed":
+        return f"{length.value:g}"
+    if length.law == "uniform":
+        return f"uniform {length.low}-{length.high}"
+    if length.law == "zipf":
+        return f"zipf {length.value:g} to {length.high}"
+    return "trace" if length.law == "trace" else f"{length.law} {length.mean:g}±{length.sd:g}"

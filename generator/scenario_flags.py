@@ -1,0 +1,106 @@
+"""The command line's flags, laid over a scenario: each becomes the key that a file would have, with the flag as its place."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from generator import scenario_text
+from generator.errors import ScenarioError
+from generator.scenario_text import Document, Path
+
+_PLAIN: dict[str, Path] = {
+    "seed": ("seed",),
+    "workers": ("workers",),
+    "transport": ("transport",),
+    "probe": ("probe",),
+}
+_OF_TARGET = {"target": "url", "api": "api", "model": "model"}
+_LENGTHS = ("input_tokens", "output_tokens")
+_KEPT = ("duration", "requests", "warmup", "pause", "drain", "input_tokens", "output_tokens")
+"""What the steps that --concurrency and --rate make keep of the first step that they replace."""
+
+
+def apply(document: Document, flags: dict[str, Any], *, from_nothing: bool) -> None:
+    """``flags``: target, api, model, concurrency, rate, duration, requests, input_tokens, output_tokens, seed, workers, transport,
+    probe; as text or as numbers, None where not given. Without a scenario a step ends after 30 s unless said. Raises
+    ScenarioError.
+    """
+    given = {k: v for k, v in flags.items() if v is not None}
+    unknown = (
+        set(given) - set(_PLAIN) - set(_OF_TARGET) - set(_LENGTHS) - {"concurrency", "rate", "duration", "requests"}
+    )
+    if unknown:
+        raise TypeError(f"flags that a scenario does not have: {sorted(unknown)}")
+    for name, path in _PLAIN.items():
+        if name in given:
+            document.put(path, _value(given[name], name), _flag(name))
+    _targets(document, given)
+    _steps(document, given, from_nothing=from_nothing)
+    for key in _LENGTHS:
+        if key in given:
+            _length(document, key, _value(given[key], key))
+
+
+def _targets(document: Document, given: dict[str, Any]) -> None:
+    for name, key in _OF_TARGET.items():
+        if name not in given:
+            continue
+        if document.data.get("targets") is not None:
+            raise ScenarioError(
+                f"{_flag(name)}: the scenario compares several targets; use --set targets.NAME.{key}=… for one of them"
+            )
+        document.put(("target", key), str(given[name]), _flag(name))
+    if given.get("target") not in (None, "simulator"):
+        document.drop(("target", "simulator"))
+
+
+def _steps(document: Document, given: dict[str, Any], *, from_nothing: bool) -> None:
+    if "duration" in given and "requests" in given:
+        raise ScenarioError("--duration and --requests are both given; a step ends by one of them")
+    if "concurrency" in given and "rate" in given:
+        raise ScenarioError("--concurrency and --rate are both given; a step is closed or open")
+    load = next((k for k in ("concurrency", "rate") if k in given), None)
+    if load is None and from_nothing:
+        load, given = "concurrency", given | {"concurrency": 1}
+    if load is not None:
+        _replace_steps(document, load, given[load], from_nothing=from_nothing)
+    steps = document.data.get("steps")
+    for number in range(len(steps) if isinstance(steps, list) else 0):
+        for key, other in (("duration", "requests"), ("requests", "duration")):
+            if key in given:
+                document.drop(("steps", number, other))
+                document.put(("steps", number, key), _value(given[key], key), _flag(key))
+
+
+def _replace_steps(document: Document, load: str, values: Any, *, from_nothing: bool) -> None:
+    old = document.data.get("steps")
+    first = old[0] if isinstance(old, list) and old and isinstance(old[0], dict) else {}
+    kept = {k: first[k] for k in _KEPT if k in first}
+    if from_nothing or ("duration" not in kept and "requests" not in kept):
+        kept["duration"] = "30s"
+    items = values if isinstance(values, list | tuple) else str(values).split(",")
+    steps = [{load: _value(v, load), **kept} for v in items if str(v).strip()]
+    if not steps:
+        raise ScenarioError(
+            f"{_flag(load)}: at least one value is wanted, such as {'32,64' if load == 'concurrency' else '5/s,10/s'}"
+        )
+    document.put(("steps",), steps, _flag(load))
+    for key in ("concurrency", "rate"):
+        document.drop(("matrix", key))
+
+
+def _length(document: Document, key: str, value: Any) -> None:
+    """A length on the command line holds for every step, whatever the file says."""
+    document.put(("workload", key), value, _flag(key))
+    document.drop(("matrix", key))
+    steps = document.data.get("steps")
+    for number in range(len(steps) if isinstance(steps, list) else 0):
+        document.drop(("steps", number, key))
+
+
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def _value(value: Any, name: str) -> Any:
+    return scenario_text.value_of(value, _flag(name)) if isinstance(value, str) else value

@@ -1,0 +1,127 @@
+"""One endpoint of a scenario: where it is, what it speaks, how its requests are dressed."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, Field, field_validator, model_validator
+
+from generator.scenario_fields import HeaderName, Money, Strict, WrongError
+
+Api = Literal["openai-chat", "openai-completions", "openai-responses", "anthropic-messages", "http-json"]
+
+SIMULATOR = "simulator"
+SIMULATED_MODEL = "simulated"
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._ -]{0,99}\Z")
+_HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+\Z")
+
+
+def is_name(value: str) -> bool:
+    return _NAME.match(value) is not None
+
+
+def _named(value: str) -> str:
+    if not is_name(value):
+        raise ValueError(
+            f"{value!r}: letters, digits, spaces, '.', '_' and '-' only, at most 100, first a letter or digit"
+        )
+    return value
+
+
+Name = Annotated[str, AfterValidator(_named)]
+
+
+class TlsForm(Strict):
+    verify: bool = True
+    ca: str | None = Field(default=None, description="File of PEM certificates to trust in place of the system's.")
+    cert: str | None = Field(default=None, description="Client certificate, PEM.")
+    key: str | None = Field(default=None, description="Key of the client certificate, PEM.")
+    server_name: str | None = Field(
+        default=None, description="Name to ask for and to verify, in place of the URL's host."
+    )
+
+    @model_validator(mode="after")
+    def _pair(self) -> TlsForm:
+        if self.key is not None and self.cert is None:
+            raise WrongError("a key without its certificate; give cert as well", "key")
+        return self
+
+
+class TargetForm(Strict):
+    url: str = Field(
+        description="Base URL, such as https://api.example.com/v1; or simulator, which starts the built-in endpoint."
+    )
+    api: Api = "openai-chat"
+    model: str | None = Field(default=None, min_length=1)
+    api_key: str | None = Field(
+        default=None, description="${NAME} is read from the environment and never written anywhere."
+    )
+    headers: dict[str, str] = Field(
+        default_factory=dict, description="Sent with every request; values may hold ${NAME}."
+    )
+    body: dict[str, Any] = Field(default_factory=dict, description="Merged into every request's JSON body.")
+    stream: bool = True
+    request_id_header: HeaderName = Field(
+        "x-request-id", description="Header that carries <run_id>-<request_id>, or none."
+    )
+    tls: TlsForm = TlsForm()
+    proxy: str | None = Field(default=None, description="http://host:port; needs transport: aiohttp.")
+    gzip: bool = Field(default=False, description="Ask for compressed answers.")
+    max_tokens_field: str = Field(
+        default="max_tokens", description="The body's name for the answer's length.", min_length=1
+    )
+    simulator: dict[str, Any] = Field(
+        default_factory=dict, description="Options of `openloop simulate`, for url: simulator."
+    )
+    price_in: Money | None = Field(default=None, description="USD per million input tokens.")
+    price_out: Money | None = Field(default=None, description="USD per million output tokens.")
+    price_cached: Money | None = Field(default=None, description="USD per million cached input tokens.")
+
+    @field_validator("url")
+    @classmethod
+    def _base_url(cls, value: str) -> str:
+        if value == SIMULATOR or "${" in value:
+            return value
+        return _http_url(value)
+
+    @field_validator("proxy")
+    @classmethod
+    def _proxy_url(cls, value: str | None) -> str | None:
+        return value if value is None or "${" in value else _http_url(value, may_have_user=True)
+
+    @field_validator("headers")
+    @classmethod
+    def _header_lines(cls, value: dict[str, str]) -> dict[str, str]:
+        for name, text in value.items():
+            if not _HEADER.match(name):
+                raise WrongError(f"{name!r} is no name of a header", name)
+            if not text.isprintable() or not text.isascii():
+                raise WrongError("a header's value is printable ASCII on one line", name)
+        return value
+
+    @model_validator(mode="after")
+    def _simulator_alone(self) -> TargetForm:
+        if self.simulator and self.url != SIMULATOR:
+            raise WrongError(f"simulator options need url: simulator, not {self.url}", "simulator")
+        return self
+
+
+def _http_url(value: str, *, may_have_user: bool = False) -> str:
+    example = "such as http://127.0.0.1:8000/v1"
+    try:
+        parts = urlsplit(value)
+        port = parts.port
+    except ValueError as e:
+        raise ValueError(f"{value!r} is no URL: {e}; give one {example}") from None
+    if parts.scheme not in ("http", "https"):
+        raise ValueError(f"{value!r}: a URL that starts with http:// or https:// is wanted, {example}, or simulator")
+    if not parts.hostname or port == 0 or any(c.isspace() for c in value):
+        raise ValueError(f"{value!r}: a URL with a host is wanted, {example}")
+    if parts.query or parts.fragment:
+        raise ValueError(f"{value!r}: a base URL has no ? or # part; leave it out")
+    if parts.username and not may_have_user:
+        raise ValueError("the URL carries a user name; put credentials into api_key or headers, as ${NAME}")
+    return value

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import socket
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -280,3 +282,20 @@ def test_the_responder_answers_every_request_and_stamps_it(tmp_path):
     seen = np.fromfile(arrivals, dtype=np.int64)
     assert len(seen) == 3
     assert before_ns <= seen.min() <= seen.max() <= after_ns
+
+
+SCRIPTS = sorted(set(re.findall(r"python -m benchmarks\.(\w+)", (processes.ROOT / "docs" / "accuracy.md").read_text())))
+
+
+def test_the_page_names_every_measurement():
+    """Each script that measures is on the page, and the page names none that is not there."""
+    measuring = {p.stem for p in (processes.ROOT / "benchmarks").glob("*.py") if "def measure()" in p.read_text()}
+    assert set(SCRIPTS) == measuring | {"real_target"}
+
+
+@pytest.mark.parametrize("name", [s for s in SCRIPTS if s != "real_target"])
+def test_a_measurement_tells_its_options(name):
+    """--help works without a simulator, a compiler or a model."""
+    command = [sys.executable, "-m", f"benchmarks.{name}", "--help"]
+    done = subprocess.run(command, cwd=processes.ROOT, capture_output=True, text=True, check=True)
+    assert "--json" in done.stdout

@@ -1,0 +1,279 @@
+"""Drives one run: starts the workers together, announces each step, waits it out, drains, seals. Sends nothing itself.
+
+A step starts at an instant at least 200 ms ahead that every worker is told, so that all shards of the schedule count from
+the same zero. Ctrl-C once: stop issuing, drain, seal; twice: cut what is in flight, seal now.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from generator import clock, job, manifest, probing
+from generator.counters import Counters
+from generator.crew import Crew, Event, Member
+from generator.errors import MachineError, OpenloopError, TargetError
+from generator.journal import Journal
+from generator.meter import Meter
+from generator.progress import Phase, Progress
+from generator.run_dir import RunDir
+from generator.seal import seal
+
+AHEAD_NS = 250_000_000
+START_S = 60.0
+PREPARE_S = 120.0
+LEAVE_S = 60.0
+DEFAULT_DRAIN_NS = 30_000_000_000
+DEAF_NS = 30_000_000_000
+"""A worker whose heart has not beaten for so long is ended, so that a run always comes to an end."""
+
+TICK_S = 0.25
+
+Watch = Callable[[Progress], None]
+
+
+@dataclass(frozen=True, slots=True)
+class RunEnd:
+    """How a run ended. ``error`` is what stopped it early, in words for a person; ``exit_code`` goes with it."""
+
+    interrupted: bool
+    lost_workers: tuple[int, ...]
+    succeeded: int
+    sent: int
+    error: str | None
+    exit_code: int
+
+
+def run(plan: job.Plan, folder: RunDir, secrets: dict[str, str], watch: Watch | None = None) -> RunEnd:
+    """Execute ``plan``, which is in ``folder`` already, and seal the folder. Raises OpenloopError only when nothing was recorded."""
+    return asyncio.run(_Coordinator(plan, folder, secrets, watch).run())
+
+
+class _StopIssuingError(Exception):
+    """Issuing must end: an interrupt, a full disk, no worker left."""
+
+
+class _Coordinator:
+    def __init__(self, plan: job.Plan, folder: RunDir, secrets: dict[str, str], watch: Watch | None) -> None:
+        self._plan = plan
+        self._folder = folder
+        self._secrets = secrets
+        self._watch = watch
+        self._counters = Counters(folder.counters_path, plan.workers, create=True)
+        self._journal = Journal(folder.journal_path)
+        self._manifest = manifest.begin(plan, folder)
+        self._crew = Crew(self._on_event, self._on_loss)
+        self._meter = Meter(plan, self._counters)
+        self._phase: Phase = "starting"
+        self._step: job.Step | None = None
+        self._start_ns = 0
+        self._interrupts = 0
+        self._error: str | None = None
+        self._error_code = 2
+        self._notes: list[str] = []
+        self._probed: dict[str, list[dict[str, Any]]] = {}
+        self._ends: dict[int, dict[int, tuple[int, int]]] = {}
+        self._undrained: list[int] = []
+
+    # -- the run ------------------------------------------------------------------------------------------------------------
+
+    async def run(self) -> RunEnd:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            loop.add_signal_handler(number, self._interrupt)
+        self._folder.write_manifest(self._manifest)
+        ticker = loop.create_task(self._tick_forever())
+        try:
+            await self._crew.start(self._folder, self._plan.workers, self._secrets, self._plan.pin)
+            await self._work()
+        except OpenloopError as e:
+            self._error, self._error_code = str(e), e.exit_code
+        except _StopIssuingError:
+            pass
+        self._phase = "sealing"
+        if self._error is None and self._undrained:
+            await self._drain(self._undrained, DEFAULT_DRAIN_NS)
+        await self._crew.leave(LEAVE_S)
+        ticker.cancel()
+        self._journal.write("done")
+        self._journal.close()
+        return await self._finish()
+
+    async def _work(self) -> None:
+        if not await self._until(lambda: self._crew.all_said("ready"), START_S):
+            raise MachineError(f"workers did not start within {START_S:g} s; see {self._folder.log_path}")
+        if self._plan.probe:
+            await self._probe()
+        for step in self._plan.steps:
+            await self._run_step(step)
+
+    async def _probe(self) -> None:
+        self._phase = "probe"
+        first = self._crew.members[0]
+        self._crew.tell(first, {"op": "probe"})
+        limits = [t.timeouts.total_s for t in self._plan.targets.values()]
+        await self._until(
+            lambda: ("probed", None) in first.said or not first.alive, sum(limits) * self._plan.probe + 10
+        )
+        corrections: dict[str, Any] = {}
+        for name, probes in self._probed.items():
+            trouble = probing.hopeless(name, probes)
+            if trouble is not None:
+                raise TargetError(
+                    f"{trouble}; stopped after {len(probes)} probe requests (`probe: 0` runs all the same)"
+                )
+            learned = probing.correction(probes)
+            answered = sum(p["outcome"] == "ok" for p in probes)
+            self._manifest["probe"][name] = {"requests": len(probes), "ok": answered}
+            if learned is not None:
+                corrections[name] = asdict(learned)
+                self._manifest["probe"][name] |= asdict(learned)
+            for text in {p["error"] for p in probes if p["error"]}:
+                self._note(f"probe of {name}: {text}")
+        self._crew.tell_all({"op": "correct", "targets": corrections})
+        self._folder.write_manifest(self._manifest)
+
+    async def _run_step(self, step: job.Step) -> None:
+        await self._say("prepare", "prepared", step.step_id, PREPARE_S)
+        start_ns = clock.monotonic_ns() + AHEAD_NS
+        self._step, self._start_ns, self._phase = step, start_ns, "step"
+        self._meter.begin(start_ns, self._arrivals(step))
+        self._journal.write("start", step_id=step.step_id, start_ns=start_ns)
+        self._undrained.append(step.step_id)
+        self._crew.tell_all({"op": "start", "step_id": step.step_id, "start_ns": start_ns})
+        await self._crew.until(lambda: self._crew.all_said("issued", step.step_id), None)
+        ends = self._ends.get(step.step_id, {})
+        # A worker that was lost while it issued leaves the others' word, or none.
+        end_ns = max((end for end, _ in ends.values()), default=clock.monotonic_ns())
+        offered = {str(worker): n for worker, (_, n) in ends.items()}
+        self._journal.write("end", step_id=step.step_id, end_ns=end_ns, offered=offered)
+        self._note_stop()
+        if step.drain_ns is not None:
+            self._phase = "drain"
+            await self._drain([step.step_id], step.drain_ns)
+        if self._interrupts or self._error or not any(m.alive for m in self._crew.members):
+            raise _StopIssuingError
+        if step.pause_ns and step is not self._plan.steps[-1]:
+            self._phase = "pause"
+            begun_ns = end_ns if step.drain_ns is None else clock.monotonic_ns()
+            left_s = (begun_ns + step.pause_ns - clock.monotonic_ns()) / 1e9
+            await self._until(lambda: bool(self._interrupts or self._error), max(0.0, left_s))
+            if self._interrupts or self._error:
+                raise _StopIssuingError
+
+    async def _drain(self, step_ids: list[int], drain_ns: int) -> None:
+        """Wait for what is in flight, then cut it."""
+
+        def drained() -> bool:
+            return all(self._crew.all_said("drained", i) for i in step_ids) or self._interrupts > 1
+
+        if not await self._crew.until(drained, drain_ns / 1e9) or self._interrupts > 1:
+            why = "interrupt" if self._interrupts > 1 else "drain"
+            for step_id in step_ids:
+                self._crew.tell_all({"op": "cut", "step_id": step_id, "why": why})
+            await self._crew.until(lambda: all(self._crew.all_said("drained", i) for i in step_ids), LEAVE_S)
+        for step_id in list(step_ids):
+            if step_id in self._undrained:
+                self._undrained.remove(step_id)
+            self._journal.write("drained", step_id=step_id, drained_ns=clock.monotonic_ns())
+
+    async def _say(self, order: str, answer: str, step_id: int, timeout_s: float) -> None:
+        self._crew.tell_all({"op": order, "step_id": step_id})
+        if not await self._until(lambda: self._crew.all_said(answer, step_id), timeout_s):
+            raise MachineError(
+                f"step {step_id}: workers were not {answer} within {timeout_s:g} s; see {self._folder.log_path}"
+            )
+
+    async def _until(self, done: Callable[[], bool], timeout_s: float) -> bool:
+        """Wait, but not past what ends the run."""
+        met = await self._crew.until(lambda: done() or self._hopeless(), timeout_s)
+        if self._hopeless() and not done():
+            raise _StopIssuingError
+        return met
+
+    def _hopeless(self) -> bool:
+        return bool(self._interrupts or self._error or not any(m.alive for m in self._crew.members))
+
+    # -- what happens meanwhile ---------------------------------------------------------------------------------------------
+
+    def _on_event(self, member: Member, event: Event) -> None:
+        match event["event"]:
+            case "probed":
+                self._probed = event["targets"]
+            case "issued":
+                self._ends.setdefault(event["step_id"], {})[member.number] = (event["end_ns"], event["offered"])
+            case "trouble":
+                self._note(f"worker {member.number}: {event['message']}")
+                self._stop(str(event["message"]))
+            case "error" | "fatal":
+                self._error_code = int(event.get("exit_code", 2))
+                self._stop(str(event["message"]))
+
+    def _on_loss(self, member: Member, code: int | None) -> None:
+        how = f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
+        self._manifest["lost_workers"].append({"worker": member.number, "how": how})
+        self._journal.write("lost", worker=member.number, t_ns=clock.monotonic_ns(), why=how)
+        self._note(f"worker {member.number} died ({how}); its unfinished arrivals are lost, the others go on")
+
+    def _stop(self, error: str) -> None:
+        if self._error is None:
+            self._error = error
+            self._crew.tell_all({"op": "stop"})
+            self._crew.changed.set()
+
+    def _interrupt(self) -> None:
+        self._interrupts += 1
+        if self._interrupts == 1:
+            self._note("stopping: no more arrivals, draining; once more to cut what is in flight")
+            self._journal.write("stop", t_ns=clock.monotonic_ns())
+            self._crew.tell_all({"op": "stop"})
+        elif self._interrupts == 2:
+            self._note("cutting what is in flight")
+            self._crew.tell_all({"op": "cut", "step_id": None, "why": "interrupt"})
+        self._crew.changed.set()
+
+    def _note(self, text: str) -> None:
+        self._notes.append(text)
+        self._manifest["notes"].append(text)
+
+    def _note_stop(self) -> None:
+        if self._interrupts:
+            self._manifest["interrupted"] = True
+
+    async def _tick_forever(self) -> None:
+        while True:
+            await asyncio.sleep(TICK_S)
+            self._end_the_deaf()
+            if self._watch is not None:
+                notes, self._notes = tuple(self._notes), []
+                self._watch(self._meter.read(self._phase, self._step, notes))
+
+    def _end_the_deaf(self) -> None:
+        now_ns = clock.monotonic_ns()
+        for member in self._crew.members:
+            beat_ns = self._counters.of(member.number, "heartbeat_ns")
+            if member.alive and beat_ns and now_ns - beat_ns > DEAF_NS:
+                self._note(f"worker {member.number} has not answered for {DEAF_NS // 10**9} s and is ended")
+                self._crew.kill(member)
+
+    def _arrivals(self, step: job.Step) -> Any:
+        path = self._folder.arrivals_path(step.step_id)
+        return None if step.closed else np.load(path, mmap_mode="r")
+
+    # -- the end --------------------------------------------------------------------------------------------------------------
+
+    async def _finish(self) -> RunEnd:
+        self._note_stop()
+        self._folder.write_manifest(self._manifest)
+        await asyncio.to_thread(seal, self._folder)
+        succeeded, sent = self._counters.total("ok"), self._counters.total("sent")
+        if self._watch is not None:
+            self._watch(self._meter.read("done", self._step, tuple(self._notes)))
+        lost = tuple(entry["worker"] for entry in self._manifest["lost_workers"])
+        code = self._error_code if self._error is not None else 0
+        return RunEnd(bool(self._interrupts), lost, succeeded, sent, self._error, code)

@@ -1,0 +1,186 @@
+"""A worker's desk: makes each request, hands it to its target's transport, watches its time limits, records its end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+
+from generator import clock
+from generator.apis.api import Call, Encoded
+from generator.apis.table import API
+from generator.counters import INDEX
+from generator.intake import Intake
+from generator.job import Plan, Step, Target
+from generator.pacer import Pacer
+from generator.poller import Poller
+from generator.recorder import Recorder
+from generator.request_row import Redactor, request_row
+from generator.schema import REQUESTS_A_STEP
+from generator.stream import Stream
+from generator.transport.socket import SocketTransport
+from generator.transport.transport import Transport
+from generator.workload import Workload
+
+_LATE = ((1_000_000, INDEX["late_1ms"]), (10_000_000, INDEX["late_10ms"]), (100_000_000, INDEX["late_100ms"]))
+_ISSUED = INDEX["issued"]
+_SENT = INDEX["sent"]
+_IN_FLIGHT = INDEX["in_flight"]
+_STEP_ISSUED = INDEX["step_issued"]
+_STEP_ID = INDEX["step_id"]
+_NOTHING = Encoded("POST", "", (), b"")
+
+
+class Desk:
+    """All requests in flight in this worker. ``on_left`` is told of each response's end at once, for closed loops;
+    ``on_closed`` of each recorded request."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        worker_id: int,
+        counters: memoryview,
+        recorder: Recorder,
+        redactor: Redactor,
+        pacer: Pacer,
+        poller: Poller,
+        offset: clock.Offset,
+        loop: asyncio.AbstractEventLoop,
+        on_left: Callable[[Stream], None],
+        on_closed: Callable[[Stream, str], None],
+    ) -> None:
+        self._plan = plan
+        self._worker_id = worker_id
+        self._counters = counters
+        self._recorder = recorder
+        self._redactor = redactor
+        self._on_left = on_left
+        self._on_closed = on_closed
+        self.in_flight: set[Stream] = set()
+        self.unrecorded: Counter[int] = Counter()
+        self.intake = Intake(API, recorder.sink, counters, pacer, self._left, self._closed, self._drop)
+        poller.intake = self.intake
+        self.transports: dict[str, Transport] = {}
+        for name, target in plan.targets.items():
+            api = API[target.api]
+            if plan.transport == "aiohttp":
+                # Late: most runs do without its 0.8 s.
+                from generator.transport.aiohttp import AiohttpTransport
+
+                self.transports[name] = AiohttpTransport(target, api, plan.run_id, poller, loop)
+            else:
+                self.transports[name] = SocketTransport(target, api, plan.run_id, poller, offset, loop)
+        limits = [t.timeouts for t in plan.targets.values()]
+        shortest_s = min(min(t.connect_s, t.first_token_s, t.idle_s, t.total_s) for t in limits)
+        self.sweep_s = min(0.5, max(0.02, shortest_s / 10))
+
+    # -- sending -----------------------------------------------------------------------------------------------------------
+
+    def launch(
+        self,
+        step: Step,
+        workload: Workload,
+        arrival: int,
+        scheduled_ns: int,
+        start_ns: int,
+        slot: int | None,
+        cap: int | None,
+    ) -> None:
+        """Take an arrival and send it, or drop it where the cap on what may be in flight is reached."""
+        issued_ns = clock.monotonic_ns()
+        counters = self._counters
+        late_ns = issued_ns - scheduled_ns
+        for limit_ns, index in _LATE:
+            if late_ns <= limit_ns:
+                break
+            counters[index] += 1
+        target = self._plan.targets[step.target]
+        phase = "warmup" if scheduled_ns < start_ns + step.warmup_ns else "main"
+        prompt = workload.prompt(arrival)
+        call = self._call(target, prompt.text, prompt.output_tokens)
+        request_id = step.step_id * REQUESTS_A_STEP + arrival
+        dropped = cap is not None and len(self.in_flight) >= cap
+        encoded = _NOTHING if dropped else API[target.api].encode(call)
+        stream = Stream(
+            self.intake, target, step, request_id, arrival, scheduled_ns, issued_ns, prompt, call, encoded, phase, slot
+        )
+        if dropped:
+            counters[INDEX["dropped"]] += 1
+            self._recorder.request(request_row(stream, "dropped", self._plan.run_id, self._worker_id, self._redactor))
+            return
+        if counters[_STEP_ID] == step.step_id:
+            counters[_STEP_ISSUED] += 1
+        self._send(stream)
+
+    def probe(self, target: Target, workload: Workload, number: int) -> None:
+        """Send probe ``number`` (from 1) of the run: request_id −number, outside every step."""
+        now_ns = clock.monotonic_ns()
+        prompt = workload.prompt(REQUESTS_A_STEP - number)
+        call = self._call(target, prompt.text, prompt.output_tokens)
+        encoded = API[target.api].encode(call)
+        self._send(Stream(self.intake, target, None, -number, number, now_ns, now_ns, prompt, call, encoded, "probe"))
+
+    def _call(self, target: Target, text: str, output_tokens: int | None) -> Call:
+        return Call(target.model, text, output_tokens, target.stream, target.max_tokens_field, target.body)
+
+    def _send(self, stream: Stream) -> None:
+        counters = self._counters
+        counters[_ISSUED] += 1
+        counters[_IN_FLIGHT] += 1
+        self.in_flight.add(stream)
+        self.unrecorded[stream.step_id] += 1
+        stream.in_flight = len(self.in_flight)
+        self.transports[stream.target.name].send(stream)
+        counters[_SENT] += 1
+
+    # -- ends --------------------------------------------------------------------------------------------------------------
+
+    def _left(self, stream: Stream) -> None:
+        self.in_flight.discard(stream)
+        if stream.step is not None:
+            self._on_left(stream)
+
+    def _closed(self, stream: Stream, outcome: str) -> None:
+        self._recorder.request(request_row(stream, outcome, self._plan.run_id, self._worker_id, self._redactor))
+        self.unrecorded[stream.step_id] -= 1
+        self._on_closed(stream, outcome)
+
+    def _drop(self, stream: Stream) -> None:
+        self.transports[stream.target.name].drop(stream)
+
+    def cancel(self, step_id: int | None, why: str) -> None:
+        """Cut everything in flight, of one step or of all."""
+        now_ns = clock.monotonic_ns()
+        for stream in [s for s in self.in_flight if step_id is None or s.step_id == step_id]:
+            self._drop(stream)
+            stream.failed("cancelled", why, f"cut by the {why}", now_ns)
+
+    def sweep(self, now_ns: int) -> None:
+        """Time limits of everything in flight, as far as it is decoded; and the transports' idle connections."""
+        for stream in [s for s in self.in_flight if _expired(s, now_ns)]:
+            limit, seconds = _expired(stream, now_ns) or ("", 0.0)
+            self._drop(stream)
+            stream.failed("timeout", limit, f"no {_WANTED[limit]} within {seconds:g} s", now_ns)
+        for transport in self.transports.values():
+            transport.sweep(now_ns)
+
+
+_WANTED = {"connect": "connection", "first_token": "first token", "idle": "further token", "total": "end of the answer"}
+
+
+def _expired(stream: Stream, now_ns: int) -> tuple[str, float] | None:
+    """Which limit a stream has passed, and what it was; None while it is within all."""
+    limits = stream.target.timeouts
+    age_s = (now_ns - stream.issued_ns) / 1e9
+    if age_s > limits.total_s:
+        return "total", limits.total_s
+    if stream.sent_ns is None:
+        return ("connect", limits.connect_s) if age_s > limits.connect_s else None
+    if not stream.call.stream:
+        return None
+    last_ns = stream.decoder.answer.last_row_ns if stream.decoder is not None else None
+    if last_ns is None:
+        return ("first_token", limits.first_token_s) if age_s > limits.first_token_s else None
+    if not stream.pending and (now_ns - last_ns) / 1e9 > limits.idle_s:
+        return "idle", limits.idle_s
+    return None

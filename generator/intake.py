@@ -1,0 +1,112 @@
+"""Where received bytes wait to be understood: one queue, decoded in slices when reading and sending have nothing to do.
+
+When hundreds of responses end together and all are decoded at once, reading stalls, the kernel merges what arrives
+meanwhile, and stamps stop being exact. So a slice is bounded in bytes and stops when an arrival is due.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from generator import clock
+from generator.apis.api import Api, RowSink
+from generator.counters import INDEX, NAMES, ttft_bin
+from generator.stream import ENDED, FAILED, Stream
+
+if TYPE_CHECKING:
+    from generator.pacer import Pacer
+
+SLICE_BYTES = 16_384
+"""About 60 chunks of one token: a fifth of a millisecond, which is as long as a ready socket may have to wait."""
+
+STREAM_BYTES = 65_536
+"""No stream keeps more than this undecoded; the transport decodes at once what would pass it."""
+
+_TOKENS = INDEX["tokens"]
+_DONE = INDEX["done"]
+_STEP_DONE = INDEX["step_done"]
+_IN_FLIGHT = INDEX["in_flight"]
+_FIRST_BIN = len(NAMES)
+_OVER = (ENDED, FAILED)
+
+
+class Intake:
+    """Between transports, which fill ``queue``, and whoever is told: ``on_left`` as soon as a response's framing ended (a
+    closed loop sends its next request then), ``on_closed`` with the outcome once all of it is decoded."""
+
+    def __init__(
+        self,
+        apis: Mapping[str, Api],
+        sink: RowSink,
+        counters: memoryview,
+        pacer: Pacer,
+        on_left: Callable[[Stream], None],
+        on_closed: Callable[[Stream, str], None],
+        on_give_up: Callable[[Stream], None],
+    ) -> None:
+        self.apis = apis
+        self.sink = sink
+        self.queue: deque[Stream] = deque()
+        self._counters = counters
+        self._pacer = pacer
+        self._on_left = on_left
+        self._on_closed = on_closed
+        self._on_give_up = on_give_up
+
+    def slice(self) -> None:
+        """Decode from the front of the queue until the slice is full, the queue is empty, or an arrival is due."""
+        queue, pacer = self.queue, self._pacer
+        used = 0
+        while queue and used < SLICE_BYTES:
+            used += self.understand(queue.popleft())
+            if clock.monotonic_ns() >= pacer.due_ns:
+                return
+
+    def understand(self, stream: Stream) -> int:
+        """Decode all that one stream has queued, and close it if its response is over. The bytes that it took."""
+        decoder = stream.decoder
+        before = decoder.answer.rows if decoder is not None else 0
+        size = stream.decode() if stream.pending else 0
+        if decoder is not None:
+            self._counters[_TOKENS] += decoder.answer.rows - before
+        stream.queued = False
+        if stream.state in _OVER:
+            counters, step = self._counters, stream.step
+            outcome = stream.close()
+            counters[_DONE] += 1
+            counters[INDEX[outcome]] += 1
+            if step is not None and counters[INDEX["step_id"]] == step.step_id:
+                counters[_STEP_DONE] += 1
+            self._on_closed(stream, outcome)
+        return size
+
+    def relieve(self, stream: Stream) -> None:
+        """Decode one stream out of turn, because it has too much queued."""
+        self.queue.remove(stream)
+        self.understand(stream)
+
+    def flush(self) -> None:
+        """Understand everything, however long it takes: at the end of a step and before leaving."""
+        while self.queue:
+            self.understand(self.queue.popleft())
+
+    # -- what streams say ----------------------------------------------------------------------------------------------
+
+    def left(self, stream: Stream) -> None:
+        """The response is over; its bytes may still be queued."""
+        self._counters[_IN_FLIGHT] -= 1
+        if not stream.queued:
+            stream.queued = True
+            self.queue.append(stream)
+        self._on_left(stream)
+
+    def first_row(self, stream: Stream, t_ns: int) -> None:
+        """The first token was decoded: for the live view only."""
+        self._counters[_FIRST_BIN + ttft_bin(t_ns - stream.scheduled_ns)] += 1
+
+    def give_up(self, stream: Stream, outcome: str, error_type: str, message: str) -> None:
+        """The answer cannot be used: fail the stream and have its connection closed."""
+        self._on_give_up(stream)
+        stream.failed(outcome, error_type, message, clock.monotonic_ns())

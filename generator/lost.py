@@ -1,0 +1,132 @@
+"""Arrivals that a dead worker took with it, as rows with outcome ``lost``: due, dealt to it, and without an end on record.
+
+Open loop: the schedule says which they were. Closed loop: the counters, which outlive their writer, say how many requests
+the worker had sent in its step; those without a row are its slots' lowest arrival numbers that are missing.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from generator.counters import Counters
+from generator.job import Plan, Step
+from generator.journal import History, StepFacts
+from generator.run_dir import RunDir
+from generator.schema import REQUESTS, REQUESTS_A_STEP
+from generator.slots import slots
+
+Done = dict[int, int]
+"""request_id → done_ns (0 where NULL) of everything recorded."""
+
+
+def lost_rows(run: RunDir, plan: Plan, history: History) -> list[tuple[Any, ...]]:
+    """Rows in the schema's order; empty after a run that nobody killed."""
+    if history.done and not history.lost_workers:
+        return []
+    if not run.counters_path.exists():
+        return []
+    counters = Counters(run.counters_path, plan.workers)
+    recorded = _recorded(run)
+    rows: list[tuple[Any, ...]] = []
+    for step_id, facts in sorted(history.steps.items()):
+        step = plan.steps[step_id]
+        for worker in range(plan.workers):
+            if history.done and worker not in history.lost_workers:
+                continue
+            missing = (_closed if step.closed else _open)(run, plan, step, facts, worker, counters, recorded, history)
+            rows.extend(_row(plan, step, worker, n, scheduled_ns, facts) for n, scheduled_ns in missing)
+    return rows
+
+
+def _recorded(run: RunDir) -> Done:
+    done: Done = {}
+    for path in sorted(run.segments.glob("requests-*.parquet")):
+        table = pq.read_table(path, columns=["request_id", "done_ns"])
+        done.update(
+            (i, d or 0) for i, d in zip(table["request_id"].to_pylist(), table["done_ns"].to_pylist(), strict=True)
+        )
+    return done
+
+
+def _open(
+    run: RunDir,
+    plan: Plan,
+    step: Step,
+    facts: StepFacts,
+    worker: int,
+    counters: Counters,
+    recorded: Done,
+    history: History,
+) -> list[tuple[int, int]]:
+    offsets = np.load(run.arrivals_path(step.step_id), mmap_mode="r")
+    # A worker that the journal does not name died with the coordinator, or left when it did: what was due after its
+    # heart last beat is no arrival that it was offered.
+    until_ns = counters.of(worker, "heartbeat_ns")
+    if worker in history.lost_workers:
+        until_ns = facts.end_ns if facts.end_ns is not None else max(until_ns, history.lost_workers[worker])
+    due = int(np.searchsorted(offsets, until_ns - facts.start_ns, side="left"))
+    base = step.step_id * REQUESTS_A_STEP
+    numbers = range(worker, due, plan.workers)
+    return [(n, facts.start_ns + int(offsets[n])) for n in numbers if base + n not in recorded]
+
+
+def _closed(
+    _run: RunDir,
+    plan: Plan,
+    step: Step,
+    facts: StepFacts,
+    worker: int,
+    counters: Counters,
+    recorded: Done,
+    _history: History,
+) -> list[tuple[int, int]]:
+    if counters.of(worker, "step_id") != step.step_id or not counters.of(worker, "heartbeat_ns"):
+        return []
+    base = step.step_id * REQUESTS_A_STEP
+    mine = slots(step, worker, plan.workers)
+    have = {slot.index: 0 for slot in mine}
+    for request_id in recorded:
+        n = request_id - base
+        if 0 <= n < REQUESTS_A_STEP and mine and n % mine[0].stride in have:
+            have[n % mine[0].stride] += 1
+    left = counters.of(worker, "step_issued") - sum(have.values())
+    missing: list[tuple[int, int]] = []
+    while left > 0:
+        before = left
+        for slot in mine:
+            n = slot.first + slot.stride * have[slot.index]
+            if left > 0 and n < step.requests:
+                previous_ns = recorded.get(base + n - slot.stride, 0)
+                missing.append((n, previous_ns or facts.start_ns + slot.open_ns))
+                have[slot.index] += 1
+                left -= 1
+        if left == before:
+            break
+    return missing
+
+
+def _row(plan: Plan, step: Step, worker: int, n: int, scheduled_ns: int, facts: StepFacts) -> tuple[Any, ...]:
+    target = plan.target_of(step)
+    row: dict[str, Any] = dict.fromkeys(REQUESTS.names)
+    row.update(
+        run_id=plan.run_id,
+        request_id=step.step_id * REQUESTS_A_STEP + n,
+        step_id=step.step_id,
+        worker_id=worker,
+        host_id=0,
+        workload=step.workload.name,
+        target=target.name,
+        api=target.api,
+        model=target.model,
+        streamed=target.stream,
+        phase="warmup" if scheduled_ns < facts.start_ns + step.warmup_ns else "main",
+        scheduled_ns=scheduled_ns,
+        outcome="lost",
+        error_type="worker_lost",
+        error_message="its worker died before the end was recorded",
+        resent=False,
+    )
+    return tuple(row[name] for name in REQUESTS.names)

@@ -1,0 +1,74 @@
+"""``manifest.json``: what ran, on what, with which seeds. Written when a run begins, again when it has learned more."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import os
+import platform
+from pathlib import Path
+from typing import Any
+
+from generator import clock
+from generator.job import Plan
+from generator.run_dir import RunDir
+
+_LIBRARIES = ("uvloop", "aiohttp", "httptools", "orjson", "numpy", "pyarrow", "duckdb", "pydantic")
+
+
+def begin(plan: Plan, run: RunDir) -> dict[str, Any]:
+    """The manifest of a run that is about to start. No secret is in a plan, so none is here."""
+    scenario = run.scenario_path.read_bytes() if run.scenario_path.exists() else b""
+    return {
+        "run_id": plan.run_id,
+        "name": plan.name,
+        "created": clock.utc_text(),
+        "openloop_version": _version("openloop"),
+        "versions": {name: _version(name) for name in _LIBRARIES},
+        "host": host(),
+        "seed": plan.seed,
+        "scenario_digest": f"sha256:{hashlib.sha256(scenario).hexdigest()}",
+        "plan": {"workers": plan.workers, "transport": plan.transport, "probe": plan.probe, "pin": plan.pin},
+        "clock": clock.anchor(),
+        "stamp_source": "process" if plan.transport == "aiohttp" else "kernel",
+        "targets": {n: {"url": t.url, "api": t.api, "model": t.model} for n, t in plan.targets.items()},
+        "steps": len(plan.steps),
+        "slo": plan.slo,
+        "thresholds": list(plan.thresholds),
+        "warnings": list(plan.warnings),
+        "probe": {},
+        "interrupted": False,
+        "lost_workers": [],
+        "notes": [],
+        "verdict": None,
+        "reasons": [],
+    }
+
+
+def host() -> dict[str, Any]:
+    """The machine, as far as a reader needs it to judge or repeat a figure."""
+    return {
+        "hostname": platform.node(),
+        "cpus": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "model": _cpu_model(),
+        "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        "kernel": f"{platform.system()} {platform.release()}",
+        "python": platform.python_version(),
+    }
+
+
+def _version(name: str) -> str | None:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _cpu_model() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()

@@ -1,0 +1,93 @@
+"""A finished stream → one row of ``requests``, in the schema's order."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from generator.apis.api import Answer, Limits
+from generator.schema import REQUESTS
+from generator.stream import Stream
+
+_COLUMNS = tuple(REQUESTS.names)
+_NO_ANSWER = Answer()
+_NO_LIMITS = Limits()
+
+
+class Redactor:
+    """Takes secrets out of text by value, wherever they came from."""
+
+    def __init__(self, secrets: list[str]) -> None:
+        self._secrets = sorted({s for s in secrets if len(s) >= 4}, key=len, reverse=True)
+
+    def clean(self, text: str | None) -> str | None:
+        if text:
+            for secret in self._secrets:
+                text = text.replace(secret, "[redacted]")
+        return text
+
+
+def request_row(stream: Stream, outcome: str, run_id: str, worker_id: int, redactor: Redactor) -> tuple[Any, ...]:
+    """All of REQUESTS' columns. Facts only: no duration is computed here."""
+    answer = stream.answer or _NO_ANSWER
+    limits = stream.limits or _NO_LIMITS
+    failure = stream.failure
+    target, prompt = stream.target, stream.prompt
+    server_id = limits.server_request_id
+    row = {
+        "run_id": run_id,
+        "request_id": stream.request_id,
+        "step_id": stream.step_id,
+        "worker_id": worker_id,
+        "host_id": 0,
+        "session_id": None,
+        "turn": None,
+        "workload": stream.step.workload.name if stream.step is not None else "probe",
+        "target": target.name,
+        "api": target.api,
+        "model": target.model,
+        "streamed": answer.streamed if stream.answer is not None else stream.call.stream,
+        "phase": stream.phase,
+        "scheduled_ns": stream.scheduled_ns,
+        "issued_ns": stream.issued_ns,
+        "sent_ns": stream.sent_ns,
+        "connected_ns": stream.connected_ns,
+        "first_byte_ns": stream.first_byte_ns,
+        "headers_ns": stream.headers_ns,
+        "done_ns": stream.done_ns,
+        "outcome": outcome,
+        "http_status": stream.status,
+        "error_type": redactor.clean(failure.error_type) if failure else None,
+        "error_message": redactor.clean(failure.error_message) if failure else None,
+        "finish_reason": answer.finish_reason,
+        "response_id": answer.response_id,
+        "server_ms": answer.server_ms if answer.server_ms is not None else limits.server_ms,
+        "input_tokens_wanted": prompt.input_tokens,
+        "output_tokens_wanted": prompt.output_tokens,
+        "input_tokens": answer.input_tokens,
+        "output_tokens": answer.output_tokens,
+        "reasoning_tokens": answer.reasoning_tokens,
+        "cached_tokens": answer.cached_tokens,
+        "token_source": answer.token_source,
+        "retry_after_s": limits.retry_after_s,
+        "limit_requests": limits.limit_requests,
+        "remaining_requests": limits.remaining_requests,
+        "reset_requests_s": limits.reset_requests_s,
+        "limit_tokens": limits.limit_tokens,
+        "remaining_tokens": limits.remaining_tokens,
+        "reset_tokens_s": limits.reset_tokens_s,
+        "bytes_sent": stream.bytes_sent,
+        "bytes_received": stream.bytes_received,
+        "connection_id": stream.connection_id,
+        "remote_addr": stream.remote_addr,
+        "resent": stream.resent,
+        "price_input": target.price_input,
+        "price_output": target.price_output,
+        "price_cached": target.price_cached,
+        "reads": stream.reads,
+        "stamp_source": stream.stamp_source,
+        "in_flight": stream.in_flight,
+        "last_read_before_ns": stream.last_read_before_ns,
+        "prompt_words": prompt.words,
+        "server_request_id": None if server_id == f"{run_id}-{stream.request_id}" else server_id,
+    }
+    return tuple([row[name] for name in _COLUMNS])

@@ -1,0 +1,300 @@
+"""One request and its response: instants and bytes come in from a transport, token rows and an outcome come out.
+
+A transport calls ``connected``, ``response``, ``body``, ``ended`` or ``failed``, in the order that TRANSITIONS allows, and
+never waits. Bodies are only queued here, with the time of the read that carried them; :meth:`Stream.decode` understands
+them later, in slices, when reading has nothing to do. The outcome is decided once, after the last byte is decoded.
+"""
+
+from __future__ import annotations
+
+import zlib
+from typing import TYPE_CHECKING, Any
+
+from generator.apis.api import Answer, Call, Decoder, Encoded, Failure, Limits
+from generator.apis.failures import classify
+from generator.apis.limits import parse_limits
+
+if TYPE_CHECKING:
+    from generator.intake import Intake
+    from generator.job import Step, Target
+    from generator.workload import Prompt
+
+NEW, WAITING, HEADERS, ENDED, FAILED, CLOSED = range(6)
+"""Made; handed to a transport; header block complete; framing ended; given up; outcome decided."""
+
+TRANSITIONS: dict[str, dict[int, int]] = {
+    "handed": {NEW: WAITING},
+    "connected": {WAITING: WAITING},
+    "resent": {WAITING: WAITING},
+    "response": {WAITING: HEADERS},
+    "body": {HEADERS: HEADERS},
+    "ended": {HEADERS: ENDED},
+    "failed": {NEW: FAILED, WAITING: FAILED, HEADERS: FAILED},
+    "closed": {ENDED: CLOSED, FAILED: CLOSED},
+}
+"""event → state → state. An event that a state does not list is a fault of ours: a KeyError."""
+
+ERROR_BODY_BYTES = 65_536
+"""What is kept of a non-2xx answer's body; no API says more about an error."""
+
+_WINDOW_BITS = {"gzip": 31, "x-gzip": 31, "deflate": 15}
+
+
+class Stream:
+    """All that is known of one request. Fields are facts; ``None`` is "did not happen"."""
+
+    __slots__ = (
+        "answer",
+        "arrival",
+        "bytes_received",
+        "bytes_sent",
+        "call",
+        "certain_so_far",
+        "connected_ns",
+        "connection",
+        "connection_id",
+        "decoder",
+        "done_ns",
+        "encoded",
+        "error_body",
+        "failure",
+        "first_byte_ns",
+        "first_row_seen",
+        "headers",
+        "headers_ns",
+        "in_flight",
+        "inflate",
+        "intake",
+        "issued_ns",
+        "last_byte_ns",
+        "last_read_before_ns",
+        "limits",
+        "pending",
+        "pending_bytes",
+        "phase",
+        "prompt",
+        "queued",
+        "reads",
+        "remote_addr",
+        "request_id",
+        "resent",
+        "scheduled_ns",
+        "sent_ns",
+        "slot",
+        "stamp_source",
+        "state",
+        "status",
+        "step",
+        "step_id",
+        "target",
+    )
+
+    def __init__(
+        self,
+        intake: Intake,
+        target: Target,
+        step: Step | None,
+        request_id: int,
+        arrival: int,
+        scheduled_ns: int,
+        issued_ns: int,
+        prompt: Prompt,
+        call: Call,
+        encoded: Encoded,
+        phase: str,
+        slot: int | None = None,
+    ) -> None:
+        self.intake = intake
+        self.target = target
+        self.step = step
+        self.step_id = -1 if step is None else step.step_id
+        self.request_id = request_id
+        self.arrival = arrival
+        self.slot = slot
+        self.scheduled_ns = scheduled_ns
+        self.issued_ns = issued_ns
+        self.prompt = prompt
+        self.call = call
+        self.encoded = encoded
+        self.phase = phase
+        self.state = NEW
+        self.sent_ns: int | None = None
+        self.connected_ns: int | None = None
+        self.first_byte_ns: int | None = None
+        self.headers_ns: int | None = None
+        self.done_ns: int | None = None
+        self.last_byte_ns: int | None = None
+        self.last_read_before_ns: int | None = None
+        self.status: int | None = None
+        self.headers: list[tuple[bytes, bytes]] = []
+        self.connection: Any = None
+        self.connection_id: int | None = None
+        self.remote_addr: str | None = None
+        self.stamp_source = "process"
+        self.resent = False
+        self.reads = 0
+        self.bytes_sent = 0
+        self.bytes_received = 0
+        self.in_flight = 0
+        self.pending: list[tuple[bytes, int, int, bool]] = []
+        self.pending_bytes = 0
+        self.queued = False
+        self.decoder: Decoder | None = None
+        self.inflate: Any = None
+        self.error_body = b""
+        self.answer: Answer | None = None
+        self.failure: Failure | None = None
+        self.limits: Limits | None = None
+        self.first_row_seen = False
+        self.certain_so_far = True
+
+    # -- what a transport says --------------------------------------------------------------------------------------
+
+    def handed(self, connection: Any) -> None:
+        """A transport took the request."""
+        self.state = TRANSITIONS["handed"][self.state]
+        self.connection = connection
+
+    def connected(self, t_ns: int) -> None:
+        """A new connection, TLS included, is ready; not called on a reused one."""
+        self.state = TRANSITIONS["connected"][self.state]
+        self.connected_ns = t_ns
+
+    def resend(self, connection: Any) -> None:
+        """A reused connection died before any byte of the answer: once more, on a new one."""
+        self.state = TRANSITIONS["resent"][self.state]
+        self.resent = True
+        self.sent_ns = None
+        self.connection = connection
+
+    def response(self, status: int, headers: list[tuple[bytes, bytes]], t_ns: int) -> None:
+        """The header block is complete. Names in lower case."""
+        self.state = TRANSITIONS["response"][self.state]
+        self.status = status
+        self.headers = headers
+        self.headers_ns = t_ns
+        if 200 <= status < 300:
+            self._open_decoder(headers)
+
+    def body(self, payload: bytes, t_ns: int, certain: bool) -> None:
+        """Payload of the read that ``reads`` counts now. ``certain``: its stamp is that of its last byte."""
+        self.pending.append((payload, t_ns, self.reads, certain))
+        self.pending_bytes += len(payload)
+        if not self.queued:
+            self.queued = True
+            self.intake.queue.append(self)
+
+    def ended(self, t_ns: int) -> None:
+        """The framing ended cleanly."""
+        self.state = TRANSITIONS["ended"][self.state]
+        self._leave(t_ns)
+
+    def failed(self, outcome: str, error_type: str, message: str, t_ns: int) -> None:
+        """Given up, by the transport, a time limit or a stop. What was received is still decoded and kept."""
+        if self.state >= ENDED:
+            return
+        self.state = TRANSITIONS["failed"][self.state]
+        self.failure = Failure(outcome, error_type, message[:500])
+        self._leave(t_ns)
+
+    # -- decoding ---------------------------------------------------------------------------------------------------
+
+    def decode(self) -> int:
+        """Understand all that is queued; the bytes that it took. Called by the intake only."""
+        pending, size = self.pending, self.pending_bytes
+        self.pending = []
+        self.pending_bytes = 0
+        decoder = self.decoder
+        if decoder is None:
+            self._keep_error_body(pending)
+        elif self.inflate is not None:
+            self._feed_inflated(decoder, pending)
+        else:
+            for payload, t_ns, read_index, certain in pending:
+                decoder.feed(payload, t_ns, read_index, certain)
+        if decoder is not None and not self.first_row_seen:
+            first = decoder.answer.first_row_read_index
+            if first is not None:
+                self.first_row_seen = True
+                for _payload, t_ns, read_index, _certain in pending:
+                    if read_index < first:
+                        self.last_read_before_ns = t_ns
+                if self.last_read_before_ns is None and first > 0:
+                    self.last_read_before_ns = self.headers_ns
+                self.intake.first_row(self, decoder.answer.first_row_ns or 0)
+            elif pending:
+                self.last_read_before_ns = pending[-1][1]
+        return size
+
+    def close(self) -> str:
+        """Decide the outcome, once nothing is pending: one of ``schema.OUTCOMES``."""
+        self.state = TRANSITIONS["closed"][self.state]
+        if self.decoder is not None:
+            self.answer = self.decoder.finish()
+            self.decoder = None
+        self.inflate = None
+        if self.headers:
+            self.limits = parse_limits(self.headers)
+        if self.failure is None:
+            self.failure = self._verdict()
+        return self.failure.outcome if self.failure else "ok"
+
+    def _verdict(self) -> Failure | None:
+        """None is ok. Reached only when the framing ended cleanly."""
+        status, answer = self.status or 0, self.answer
+        if answer is None:
+            return classify(status, self.headers, self.error_body)
+        if answer.error_outcome is not None:
+            return Failure(answer.error_outcome, answer.error_type, answer.error_message)
+        if not answer.terminal:
+            return Failure("truncated", "no_terminal_mark", "the body ended without the API's own end of the answer")
+        return None
+
+    def _leave(self, t_ns: int) -> None:
+        self.done_ns = t_ns
+        self.connection = None
+        self.intake.left(self)
+
+    def _open_decoder(self, headers: list[tuple[bytes, bytes]]) -> None:
+        content_type, encoding = "", ""
+        for name, value in headers:
+            if name == b"content-type":
+                content_type = value.decode("latin-1").lower()
+            elif name == b"content-encoding":
+                encoding = value.decode("latin-1").strip().lower()
+        if encoding in _WINDOW_BITS:
+            self.inflate = zlib.decompressobj(_WINDOW_BITS[encoding])
+        elif encoding not in ("", "identity"):
+            self.inflate = _refuse(encoding)
+        self.decoder = self.intake.apis[self.target.api].decoder(self.request_id, content_type, self.intake.sink)
+
+    def _feed_inflated(self, decoder: Decoder, pending: list[tuple[bytes, int, int, bool]]) -> None:
+        for payload, t_ns, read_index, certain in pending:
+            try:
+                plain = self.inflate.decompress(payload, self.target.max_response_bytes)
+            except (zlib.error, ValueError) as e:
+                self.intake.give_up(self, "stream_error", "content_encoding", str(e))
+                return
+            if self.inflate.unconsumed_tail:
+                self.intake.give_up(self, "stream_error", "response_too_large", "inflated beyond max_response_bytes")
+                return
+            if plain:
+                decoder.feed(plain, t_ns, read_index, certain)
+
+    def _keep_error_body(self, pending: list[tuple[bytes, int, int, bool]]) -> None:
+        for payload, _t_ns, _read_index, _certain in pending:
+            room = ERROR_BODY_BYTES - len(self.error_body)
+            if room > 0:
+                self.error_body += payload[:room]
+
+
+class _refuse:  # noqa: N801 - stands in for a zlib object
+    """Of an encoding that was not asked for and cannot be read."""
+
+    unconsumed_tail = b""
+
+    def __init__(self, encoding: str) -> None:
+        self._encoding = encoding
+
+    def decompress(self, _data: bytes, _max_length: int) -> bytes:
+        raise ValueError(f"content-encoding {self._encoding!r} was not asked for and cannot be read")

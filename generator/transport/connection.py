@@ -1,0 +1,375 @@
+"""One HTTP/1.1 connection on a bare non-blocking socket, whose reads the kernel stamps.
+
+The hot path is ``_on_readable``: read, stamp, follow the framing, queue the payload. Subtleness ahead: a stamp is that of
+the read's last segment, so a payload is *certain* only if its last byte, and the framing that closes it, end the read.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import struct
+from typing import TYPE_CHECKING
+
+import httptools
+
+from generator import clock
+from generator.intake import STREAM_BYTES
+from generator.poller import READ, WRITE
+from generator.stream import HEADERS, Stream
+from generator.transport.tls import TlsSession
+
+if TYPE_CHECKING:
+    from generator.transport.socket import SocketTransport
+
+SO_TIMESTAMPNS = 35
+"""On 64-bit x86 and Arm Linux; Python has no name for it."""
+
+RECV_BYTES = 65_536
+ANCILLARY_BYTES = 64
+LAG_SAMPLE = 7
+"""Every eighth read is asked how long it waited."""
+
+_TIMESPEC = struct.Struct("qq")
+_CONNECTING, _HANDSHAKE, _OPEN, _CLOSED = range(4)
+
+
+class Connection:
+    """Connects, sends one request at a time, reads its response. ``stream`` is whose turn it is, None when idle."""
+
+    __slots__ = (
+        "_bodies",
+        "_chunked",
+        "_close_delimited",
+        "_complete",
+        "_dirty",
+        "_fd",
+        "_headers",
+        "_informational",
+        "_out",
+        "_parser",
+        "_phase",
+        "_read_lags",
+        "_recvmsg",
+        "_sock",
+        "_tls",
+        "_transport",
+        "address",
+        "connection_id",
+        "idle_since_ns",
+        "stream",
+        "uses",
+    )
+
+    def __init__(
+        self,
+        transport: SocketTransport,
+        connection_id: int,
+        family: int,
+        address: tuple[str, int],
+        tls: TlsSession | None,
+    ) -> None:
+        self._transport = transport
+        self.connection_id = connection_id
+        self.address = address
+        self.stream: Stream | None = None
+        self.uses = 0
+        self.idle_since_ns = 0
+        self._tls = tls
+        self._out = b""
+        self._headers: list[tuple[bytes, bytes]] = []
+        self._bodies: list[bytes] = []
+        self._complete = False
+        self._dirty = False
+        self._informational = False
+        self._chunked = False
+        self._close_delimited = False
+        self._phase = _CONNECTING
+        self._read_lags = transport.read_lags
+        sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+        self._sock = sock
+        self._fd = sock.fileno()
+        self._recvmsg = sock.recvmsg
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        transport.stamp(sock)
+
+    # -- opening and sending -------------------------------------------------------------------------------------------
+
+    def open(self, stream: Stream) -> None:
+        """Start to connect for ``stream``, which is sent as soon as the connection stands."""
+        self.stream = stream
+        code = self._sock.connect_ex(self.address)
+        if code not in (0, errno.EINPROGRESS):
+            self._fd_closed_without_poller(code)
+            return
+        self._transport.poller.add(self._fd, WRITE, self._on_connecting)
+
+    def send(self, stream: Stream) -> None:
+        """Send on a connection that stands and is idle."""
+        self.stream = stream
+        self.uses += 1
+        self._parser = httptools.HttpResponseParser(self)
+        stream.connection_id = self.connection_id
+        stream.remote_addr = self.address[0]
+        stream.stamp_source = self._transport.stamp_source
+        data = self._transport.wire_bytes(stream)
+        stream.bytes_sent = len(data)
+        if self._tls is not None:
+            stream.sent_ns = clock.monotonic_ns()
+            data = self._tls.encrypt(data)
+            self._write(data)
+            return
+        stream.sent_ns = clock.monotonic_ns()
+        self._write(data)
+
+    def _write(self, data: bytes) -> None:
+        """As much as the socket takes now, the rest when it is writable."""
+        try:
+            n = self._sock.send(data)
+        except BlockingIOError:
+            n = 0
+        except OSError as e:
+            self._lost(e)
+            return
+        if n < len(data):
+            self._out = data[n:]
+            self._transport.poller.change(self._fd, READ | WRITE)
+        elif self._out:
+            self._out = b""
+            self._transport.poller.change(self._fd, READ)
+
+    def _on_connecting(self, _mask: int) -> None:
+        code = self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if code:
+            self._refused("connect", os.strerror(code))
+            return
+        self._transport.poller.replace(self._fd, READ, self._on_ready)
+        if self._tls is None:
+            self._ready()
+            return
+        self._phase = _HANDSHAKE
+        self._handshake(b"")
+
+    def _handshake(self, data: bytes) -> None:
+        tls = self._tls
+        assert tls is not None
+        out, done, error = tls.handshake(data)
+        if out:
+            self._write(out)
+        if error is not None:
+            self._refused("tls", error)
+        elif done:
+            self._ready()
+
+    def _ready(self) -> None:
+        stream = self.stream
+        if stream is None or self._phase == _CLOSED:
+            return
+        self._phase = _OPEN
+        stream.connected(clock.monotonic_ns())
+        self.send(stream)
+
+    # -- reading -------------------------------------------------------------------------------------------------------
+
+    def _on_ready(self, mask: int) -> None:
+        if mask & WRITE and self._out:
+            out, self._out = self._out, b""
+            # _write asks for WRITE again if this is not all of it; without it the mask would stay.
+            self._transport.poller.change(self._fd, READ)
+            self._write(out)
+            if not mask & ~WRITE:
+                return
+        if self._phase != _CLOSED:
+            self._on_readable()
+
+    def _on_readable(self) -> None:
+        try:
+            data, ancillary, flags, _ = self._recvmsg(RECV_BYTES, ANCILLARY_BYTES)
+        except BlockingIOError:
+            return
+        except OSError as e:
+            self._lost(e)
+            return
+        transport = self._transport
+        if not data:
+            self._end_of_file()
+            return
+        transport.reads += 1
+        if ancillary and not flags & socket.MSG_CTRUNC:
+            seconds, nanoseconds = _TIMESPEC.unpack(ancillary[0][2])
+            t_ns = seconds * 1_000_000_000 + nanoseconds - transport.offset.ns
+            certain = len(data) < RECV_BYTES
+            if not transport.reads & LAG_SAMPLE:
+                self._read_lags.append(clock.monotonic_ns() - t_ns)
+        else:
+            t_ns = clock.monotonic_ns()
+            transport.process_stamps += 1
+            certain = transport.stamp_source == "process"
+        if self._tls is not None:
+            if self._phase == _HANDSHAKE:
+                self._handshake(data)
+                return
+            data, whole, error = self._tls.decrypt(data)
+            certain = certain and whole
+            if error is not None:
+                if error:
+                    self._cut("truncated", "tls", error)
+                else:
+                    self._end_of_file()
+                return
+            if not data:
+                return
+        self._on_plaintext(data, t_ns, certain)
+
+    def _on_plaintext(self, data: bytes, t_ns: int, certain: bool) -> None:
+        stream = self.stream
+        if stream is None:
+            self.close()  # an idle connection has nothing to say
+            return
+        if stream.first_byte_ns is None:
+            stream.first_byte_ns = t_ns
+        stream.last_byte_ns = t_ns
+        stream.bytes_received += len(data)
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserError as e:
+            self._cut("stream_error", "http_framing", f"{type(e).__name__}: {e}")
+            return
+        bodies = self._bodies
+        if self._headers and stream.state != HEADERS and not self._informational:
+            self._on_header_block(stream, t_ns)
+        if bodies:
+            payload = bodies[0] if len(bodies) == 1 else b"".join(bodies)
+            bodies.clear()
+            if certain:
+                # The framing that closes the payload must end the read, and nothing may follow it.
+                if self._chunked:
+                    certain = not self._complete and data.endswith(payload[-2:] + b"\r\n")
+                else:
+                    certain = data.endswith(payload[-2:])
+            stream.body(payload, t_ns, certain)
+            if stream.pending_bytes > STREAM_BYTES:
+                self._relieve(stream)
+        stream.reads += 1
+        if self._complete:
+            self._finished(stream, t_ns)
+
+    def _relieve(self, stream: Stream) -> None:
+        stream.intake.relieve(stream)
+        if stream.bytes_received > stream.target.max_response_bytes:
+            stream.intake.give_up(
+                stream, "stream_error", "response_too_large", f"more than {stream.target.max_response_bytes} bytes"
+            )
+
+    def _on_header_block(self, stream: Stream, t_ns: int) -> None:
+        headers = self._headers
+        self._headers = []
+        status = self._parser.get_status_code()
+        self._chunked = any(n == b"transfer-encoding" and b"chunked" in v.lower() for n, v in headers)
+        self._close_delimited = not self._chunked and not any(n == b"content-length" for n, _ in headers)
+        stream.response(status, headers, t_ns)
+
+    def _finished(self, stream: Stream, t_ns: int) -> None:
+        reusable = self._parser.should_keep_alive() and not self._dirty and not self._out
+        self._complete = False
+        self._chunked = False
+        self.stream = None
+        if reusable and self._transport.reuse:
+            self.idle_since_ns = clock.monotonic_ns()
+            self._transport.idle.append(self)
+        else:
+            self.close()
+        stream.ended(t_ns)
+
+    # -- what httptools calls; headers are kept until the block is complete ---------------------------------------------
+
+    def on_message_begin(self) -> None:
+        if self._complete:
+            self._dirty = True  # bytes after the response: not a connection to trust again
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._headers.append((name.lower(), value))
+
+    def on_headers_complete(self) -> None:
+        self._informational = self._parser.get_status_code() < 200
+        if not self._informational and not self._headers:
+            self._headers.append((b"", b""))  # a response without headers is one all the same
+
+    def on_body(self, body: bytes) -> None:
+        self._bodies.append(body)
+
+    def on_message_complete(self) -> None:
+        if self._informational:
+            self._informational = False
+            self._headers = []
+        else:
+            self._complete = True
+
+    # -- ends ----------------------------------------------------------------------------------------------------------
+
+    def _end_of_file(self) -> None:
+        stream = self.stream
+        if stream is not None and stream.state == HEADERS and self._close_delimited:
+            self.stream = None
+            self.close()
+            stream.ended(stream.last_byte_ns or clock.monotonic_ns())
+            return
+        self._lost(None)
+
+    def _lost(self, error: OSError | None) -> None:
+        """The peer closed or reset."""
+        stream = self.stream
+        self.close()
+        if stream is None:
+            return
+        self.stream = None
+        if self._phase_was_open_and_silent(stream):
+            self._transport.resend(stream)
+            return
+        kind = "reset" if isinstance(error, ConnectionError) else "closed"
+        text = str(error) if error is not None else "the target closed the connection"
+        before = "" if stream.first_byte_ns is not None else " before any byte of the answer"
+        outcome = "truncated" if stream.sent_ns is not None else "connect_error"
+        stream.failed(outcome, kind, text + before, clock.monotonic_ns())
+
+    def _phase_was_open_and_silent(self, stream: Stream) -> bool:
+        return self.uses > 1 and stream.first_byte_ns is None and not stream.resent
+
+    def _cut(self, outcome: str, error_type: str, message: str) -> None:
+        """The answer cannot be followed any further."""
+        stream = self.stream
+        self.stream = None
+        self.close()
+        if stream is not None:
+            for payload in self._bodies:
+                if stream.state == HEADERS:
+                    stream.body(payload, stream.last_byte_ns or 0, False)
+            stream.failed(outcome, error_type, message, clock.monotonic_ns())
+
+    def _refused(self, error_type: str, message: str) -> None:
+        stream = self.stream
+        self.stream = None
+        self.close()
+        self._transport.address_failed(self.address)
+        if stream is not None:
+            text = f"{self.address[0]} port {self.address[1]}: {message}"
+            stream.failed("connect_error", error_type, text, clock.monotonic_ns())
+
+    def _fd_closed_without_poller(self, code: int) -> None:
+        stream = self.stream
+        self.stream = None
+        self._phase = _CLOSED
+        self._sock.close()
+        if stream is not None:
+            # Told from the loop, not from within send(): the issuer must not be re-entered.
+            self._transport.fail_soon(stream, "connect", f"{self.address[0]}: {os.strerror(code)}")
+
+    def close(self) -> None:
+        """Close at once; the stream, if any, is the caller's business."""
+        if self._phase == _CLOSED:
+            return
+        self._phase = _CLOSED
+        self._transport.forget(self)
+        self._transport.poller.remove(self._fd)
+        self._sock.close()

@@ -1,0 +1,205 @@
+"""The default transport: bare sockets, a keep-alive pool (last in, first out), and stamps from the kernel."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+import sys
+
+from generator import clock
+from generator.apis.api import Api
+from generator.errors import TargetError
+from generator.job import Target
+from generator.poller import Poller
+from generator.stream import Stream
+from generator.transport.connection import SO_TIMESTAMPNS, Connection
+from generator.transport.tls import TlsSession, context
+from generator.transport.wire import Wire, port_of, split_url
+
+IDLE_NS = 4_000_000_000
+"""Servers commonly close an idle connection after 5 s; a request sent into that close would have to be sent again."""
+
+RESOLVE_NS = 30_000_000_000
+
+Address = tuple[int, tuple[str, int]]
+
+
+class SocketTransport:
+    """Connections to one target. See ``transport.Transport`` for what each method promises."""
+
+    def __init__(
+        self,
+        target: Target,
+        api: Api,
+        run_id: str,
+        poller: Poller,
+        offset: clock.Offset,
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        self.poller = poller
+        self.offset = offset
+        self.reuse = target.connections == "reuse"
+        self.idle: list[Connection] = []
+        self.reads = 0
+        self.process_stamps = 0
+        self.read_lags: list[int] = []
+        self.stamp_source = "kernel" if sys.platform.startswith("linux") and sys.maxsize > 2**32 else "process"
+        self._loop = loop
+        self._target = target
+        self._parts = split_url(target)
+        self._wire = Wire(target, api, run_id, keep_alive=self.reuse)
+        self._context = context(target.tls) if self._parts.scheme == "https" else None
+        self._session: ssl.SSLSession | None = None
+        self._connections: set[Connection] = set()
+        self._made = 0
+        self._addresses: list[Address] = []
+        self._turn = 0
+        self._resolved_ns = 0
+        self._resolving: asyncio.Task[None] | None = None
+        # The kernel starts to stamp some time after the first socket asks for it; this one asks before any request.
+        self._keeper = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        self.stamp(self._keeper)
+
+    # -- what the issuer and the worker call ------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Resolve the target's name. Raises TargetError when it has no address."""
+        await self._resolve()
+
+    def send(self, stream: Stream) -> None:
+        """On an idle connection, else on a new one."""
+        if self.idle:
+            connection = self.idle.pop()
+            stream.handed(connection)
+            connection.send(stream)
+        else:
+            connection = self._connect()
+            stream.handed(connection)
+            self._open(connection, stream)
+
+    def drop(self, stream: Stream) -> None:
+        """Close the stream's connection without a word to the stream."""
+        connection = stream.connection
+        if connection is not None and connection.stream is stream:
+            connection.stream = None
+            connection.close()
+
+    def sweep(self, now_ns: int) -> None:
+        """Close what has been idle too long, oldest first; look the name up again when it is time."""
+        idle = self.idle
+        while idle and now_ns - idle[0].idle_since_ns > IDLE_NS:
+            idle[0].close()
+        if now_ns - self._resolved_ns > RESOLVE_NS and self._resolving is None:
+            self._resolved_ns = now_ns
+            self._resolving = self._loop.create_task(self._resolve_again())
+
+    def take_read_lags_ns(self) -> list[int]:
+        """How long sampled segments waited in the kernel since the last call."""
+        lags = self.read_lags[:]
+        self.read_lags.clear()
+        return lags
+
+    async def close(self) -> None:
+        if self._resolving is not None:
+            self._resolving.cancel()
+        for connection in list(self._connections):
+            connection.close()
+        self._keeper.close()
+
+    # -- what connections call --------------------------------------------------------------------------------------
+
+    def stamp(self, sock: socket.socket) -> None:
+        """Ask the kernel for receive stamps; where it has none, every read is counted as stamped in this process."""
+        if self.stamp_source == "kernel":
+            try:
+                sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
+            except OSError:
+                self.stamp_source = "process"
+
+    def wire_bytes(self, stream: Stream) -> bytes:
+        return self._wire.bytes_for(stream.encoded, stream.request_id)
+
+    def resend(self, stream: Stream) -> None:
+        """Once more, on a connection that cannot be stale."""
+        connection = self._connect()
+        stream.resend(connection)
+        self._open(connection, stream)
+
+    def address_failed(self, address: tuple[str, int]) -> None:
+        """Put an address that refused at the end of the rotation."""
+        for i, known in enumerate(self._addresses):
+            if known[1] == address and len(self._addresses) > 1:
+                self._addresses.append(self._addresses.pop(i))
+                return
+
+    def fail_soon(self, stream: Stream, error_type: str, message: str) -> None:
+        self._loop.call_soon(self._fail, stream, error_type, message)
+
+    def forget(self, connection: Connection) -> None:
+        self._connections.discard(connection)
+        if connection in self.idle:
+            self.idle.remove(connection)
+
+    @property
+    def connections(self) -> int:
+        """Open now."""
+        return len(self._connections)
+
+    # -- inside ---------------------------------------------------------------------------------------------------------
+
+    def _fail(self, stream: Stream, error_type: str, message: str) -> None:
+        stream.failed("connect_error", error_type, message, clock.monotonic_ns())
+        self.poller.wake()
+
+    def _connect(self) -> Connection:
+        """A connection that has not started to connect; addresses take turns."""
+        family, address = self._addresses[self._turn % len(self._addresses)]
+        self._turn += 1
+        tls = None
+        if self._context is not None:
+            name = self._target.tls.server_name or self._parts.hostname or ""
+            resume = self._session if self._target.connections == "per-request" else None
+            tls = TlsSession(self._context, name, resume)
+        self._made += 1
+        connection = Connection(self, self._made, family, address, tls)
+        self._connections.add(connection)
+        return connection
+
+    def _open(self, connection: Connection, stream: Stream) -> None:
+        if self._target.connections == "cold":
+            connection.stream = stream
+            self._loop.create_task(self._open_cold(connection, stream))
+        else:
+            connection.open(stream)
+
+    async def _open_cold(self, connection: Connection, stream: Stream) -> None:
+        """Cold means the name too: it is looked up for each request, as a client without any cache would."""
+        try:
+            await self._resolve()
+        except TargetError as e:
+            connection.close()
+            self._fail(stream, "dns", str(e))
+            return
+        if connection.stream is stream:
+            connection.open(stream)
+
+    async def _resolve(self) -> None:
+        host, port = self._parts.hostname or "", port_of(self._parts)
+        self._resolved_ns = clock.monotonic_ns()
+        try:
+            found = await self._loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP)
+        except OSError as e:
+            raise TargetError(f"target {self._target.name!r}: {host}: cannot be resolved: {e.strerror or e}") from e
+        addresses = [(int(family), (str(address[0]), int(address[1]))) for family, _, _, _, address in found]
+        if not addresses:
+            raise TargetError(f"target {self._target.name!r}: {host}: has no address")
+        self._addresses = list(dict.fromkeys(addresses))
+
+    async def _resolve_again(self) -> None:
+        try:
+            await self._resolve()
+        except TargetError:
+            pass  # the addresses that are known go on serving; a failure to connect says so by itself
+        finally:
+            self._resolving = None

@@ -1,0 +1,81 @@
+"""A request as HTTP/1.1 bytes: the head that all requests to a target share is made once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from urllib.parse import SplitResult, urlsplit
+
+from generator.apis.api import Api, Encoded
+from generator.errors import ScenarioError
+from generator.job import Target
+
+USER_AGENT = "openloop"
+
+
+def split_url(target: Target) -> SplitResult:
+    """The base URL, checked. Raises ScenarioError for anything but http(s)://host[:port][/path]."""
+    try:
+        parts = urlsplit(target.url)
+        port = parts.port
+    except ValueError as e:
+        raise ScenarioError(f"target {target.name!r}: url {target.url!r}: {e}") from e
+    if parts.scheme not in ("http", "https") or not parts.hostname or port == 0:
+        raise ScenarioError(f"target {target.name!r}: url {target.url!r}: wanted http(s)://host[:port][/path]")
+    return parts
+
+
+def port_of(parts: SplitResult) -> int:
+    return parts.port or (443 if parts.scheme == "https" else 80)
+
+
+def fixed_headers(target: Target, api: Api, keep_alive: bool) -> list[tuple[str, str]]:
+    """Headers that every request to ``target`` carries, later ones replacing earlier ones of the same name."""
+    parts = split_url(target)
+    host = parts.hostname or ""
+    if ":" in host:
+        host = f"[{host}]"
+    if parts.port is not None:
+        host = f"{host}:{parts.port}"
+    wanted = [
+        ("Host", host),
+        ("User-Agent", USER_AGENT),
+        ("Accept-Encoding", "gzip, deflate" if target.gzip else "identity"),
+        ("Connection", "keep-alive" if keep_alive else "close"),
+    ]
+    if target.api_key:
+        wanted.append(api.auth(target.api_key))
+    wanted.extend(target.headers.items())
+    by_name = {name.lower(): (name, value) for name, value in wanted}
+    for name, value in by_name.values():
+        if any(c in name or c in value for c in "\r\n\0"):
+            raise ScenarioError(f"target {target.name!r}: header {name!r}: line breaks are not allowed in a header")
+    return list(by_name.values())
+
+
+def head_lines(headers: Iterable[tuple[str, str]]) -> bytes:
+    return "".join(f"{name}: {value}\r\n" for name, value in headers).encode("latin-1")
+
+
+class Wire:
+    """``bytes_for(encoded, request_id)``: one write's worth, head and body together."""
+
+    def __init__(self, target: Target, api: Api, run_id: str, keep_alive: bool) -> None:
+        self._base = split_url(target).path.rstrip("/")
+        self._fixed = fixed_headers(target, api, keep_alive)
+        self._taken = {name.lower() for name, _ in self._fixed}
+        self._heads: dict[tuple[str, str, tuple[tuple[str, str], ...]], bytes] = {}
+        name = target.request_id_header
+        self._id_prefix = f"{name}: {run_id}-".encode("latin-1") if name else b""
+
+    def path_of(self, encoded: Encoded) -> str:
+        return self._base + encoded.path
+
+    def bytes_for(self, encoded: Encoded, request_id: int) -> bytes:
+        key = (encoded.method, encoded.path, encoded.headers)
+        head = self._heads.get(key)
+        if head is None:
+            own = [(n, v) for n, v in encoded.headers if n.lower() not in self._taken]
+            first = f"{encoded.method} {self.path_of(encoded)} HTTP/1.1\r\n".encode("latin-1")
+            head = self._heads[key] = first + head_lines(self._fixed) + head_lines(own)
+        mark = b"%s%d\r\n" % (self._id_prefix, request_id) if self._id_prefix else b""
+        return b"%s%sContent-Length: %d\r\n\r\n%s" % (head, mark, len(encoded.body), encoded.body)

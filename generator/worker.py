@@ -1,0 +1,323 @@
+"""``python -m generator.worker``: one process that sends, stamps and records its share of every step.
+
+It is told what to do by JSON lines on standard input and answers on standard output; the first line holds the run folder,
+its number and the secrets. When standard input ends the coordinator is gone: it cuts what is in flight, writes and leaves.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+import uvloop
+
+from generator import clock, job
+from generator.counters import INDEX, Counters
+from generator.credentials import resolve_plan
+from generator.desk import Desk
+from generator.errors import OpenloopError
+from generator.health import Garbage, LoopLag, health_row, p99
+from generator.issuer import ClosedIssuer, Issuer, OpenIssuer
+from generator.machine import raise_soft_limit
+from generator.pacer import Pacer
+from generator.poller import Poller
+from generator.probing import probe_workload, summary
+from generator.recorder import Recorder
+from generator.request_row import Redactor
+from generator.run_dir import RunDir
+from generator.schedule import shard
+from generator.stream import Stream
+from generator.workload import Workload, make
+
+BREATHE_S = 0.05
+HEALTH_S = 1.0
+SWITCH_S = 0.0005
+"""The recorder's thread must give the interpreter back at once: the default of 5 ms would show in every lateness."""
+
+
+class StepRun:
+    """One step on this worker: its issuer, its prompts, and how far it is."""
+
+    def __init__(self, step: job.Step, workload: Workload, cap: int | None) -> None:
+        self.step = step
+        self.workload = workload
+        self.cap = cap
+        self.issuer: Issuer | None = None
+        self.start_ns = 0
+        self.offered = 0
+        self.end_ns: int | None = None
+        self.told_drained = False
+
+
+class Worker:
+    """Wires the parts together and obeys the control pipe."""
+
+    def __init__(self, run: RunDir, worker_id: int, secrets: dict[str, str], loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._run = run
+        self._id = worker_id
+        plan = job.load(job.Plan, run.plan_path.read_bytes())
+        self._plan = resolve_plan(plan, secrets)
+        self._row = Counters(run.counters_path, plan.workers).row(worker_id)
+        self._corrections: dict[str, job.Correction] = {}
+        self._steps: dict[int, StepRun] = {}
+        self._current: StepRun | None = None
+        self._probes: list[tuple[Stream, str]] = []
+        self._probe_done = asyncio.Event()
+        self._over = asyncio.Event()
+        self._offset = clock.Offset()
+        self._pacer = Pacer()
+        self._poller = Poller(loop, self._pacer)
+        self._recorder = Recorder(run, worker_id, self._row, plan.segment_rows, plan.segment_s, self._trouble)
+        self._desk = Desk(
+            self._plan,
+            worker_id,
+            self._row,
+            self._recorder,
+            Redactor(list(secrets.values())),
+            self._pacer,
+            self._poller,
+            self._offset,
+            loop,
+            self._left,
+            self._closed,
+        )
+        self._lag = LoopLag(loop)
+        self._garbage = Garbage()
+        self._swept_ns = 0
+
+    # -- control -------------------------------------------------------------------------------------------------------------
+
+    async def run(self, control: asyncio.StreamReader) -> None:
+        """Until told to finish, or until the control pipe ends."""
+        for transport in self._desk.transports.values():
+            await transport.start()
+        self._garbage.freeze()
+        self._breathe()
+        self._health()
+        self._say("ready")
+        reading = self._loop.create_task(self._obey_all(control))
+        await self._over.wait()
+        reading.cancel()
+        await self._leave()
+
+    async def _obey_all(self, control: asyncio.StreamReader) -> None:
+        while line := await control.readline():
+            order = orjson.loads(line)
+            try:
+                await self._obey(order)
+            except OpenloopError as e:
+                self._say("error", message=str(e))
+        self._over.set()
+
+    async def _obey(self, order: dict[str, Any]) -> None:
+        match order["op"]:
+            case "probe":
+                await self._probe()
+            case "correct":
+                self._corrections = {n: job.load(job.Correction, orjson.dumps(c)) for n, c in order["targets"].items()}
+            case "prepare":
+                self._prepare(int(order["step_id"]))
+            case "start":
+                self._start(int(order["step_id"]), int(order["start_ns"]))
+            case "stop":
+                if self._current is not None and self._current.issuer is not None:
+                    self._current.issuer.stop()
+            case "cut":
+                self._desk.cancel(order.get("step_id"), str(order["why"]))
+                self._poller.wake()
+            case "finish":
+                self._over.set()
+            case unknown:
+                raise ValueError(f"control: unknown op {unknown!r}")
+
+    def stop_soon(self) -> None:
+        """SIGTERM: as if the coordinator had gone."""
+        self._over.set()
+
+    async def _leave(self) -> None:
+        if self._current is not None and self._current.issuer is not None:
+            self._current.issuer.stop()
+        self._desk.cancel(None, "end")
+        self._desk.intake.flush()
+        for transport in self._desk.transports.values():
+            await transport.close()
+        self._recorder.health(self._health_row())
+        self._lag.stop()
+        self._recorder.close()
+        self._poller.close()
+        self._say("bye")
+
+    def _say(self, event: str, **facts: Any) -> None:
+        try:
+            sys.stdout.buffer.write(orjson.dumps({"event": event, "worker": self._id, **facts}) + b"\n")
+            sys.stdout.buffer.flush()
+        except BrokenPipeError:
+            self._over.set()
+
+    def _trouble(self, message: str) -> None:
+        """From the recorder's thread."""
+        self._loop.call_soon_threadsafe(lambda: self._say("trouble", message=message))
+
+    # -- probe ---------------------------------------------------------------------------------------------------------------
+
+    async def _probe(self) -> None:
+        """A few requests to each target, one after another, before any step."""
+        number = 0
+        told: dict[str, list[dict[str, Any]]] = {}
+        for name, target in self._plan.targets.items():
+            step = next((s for s in self._plan.steps if s.target == name), None)
+            if step is None:
+                continue
+            self._probes = []
+            for i in range(self._plan.probe):
+                number += 1
+                self._probe_done.clear()
+                self._desk.probe(target, probe_workload(step, self._run, i, self._plan.probe), number)
+                self._poller.wake()
+                await self._probe_done.wait()
+            told[name] = [summary(stream, outcome) for stream, outcome in self._probes]
+        self._say("probed", targets=told)
+
+    # -- steps ---------------------------------------------------------------------------------------------------------------
+
+    def _prepare(self, step_id: int) -> None:
+        step = self._plan.steps[step_id]
+        workload = make(step, self._run, self._corrections.get(step.target, job.Correction()))
+        cap = None
+        if step.max_in_flight is not None and not step.closed:
+            cap = len(range(self._id, step.max_in_flight, self._plan.workers))
+        this = StepRun(step, workload, cap)
+
+        def launch(arrival: int, scheduled_ns: int, slot: int | None) -> None:
+            this.offered += 1
+            self._desk.launch(step, workload, arrival, scheduled_ns, this.start_ns, slot, cap)
+
+        def ended(end_ns: int) -> None:
+            this.end_ns = end_ns
+            self._say("issued", step_id=step_id, end_ns=end_ns, offered=this.offered)
+            self._tell_drained(this)
+
+        if step.closed:
+            this.issuer = ClosedIssuer(step, self._id, self._plan.workers, self._pacer, launch, ended)
+        else:
+            arrivals = np.load(self._run.arrivals_path(step_id), mmap_mode="r")
+            numbers, offsets = shard(arrivals, self._id, self._plan.workers)
+            this.issuer = OpenIssuer(step, numbers.tolist(), offsets.tolist(), self._pacer, launch, ended)
+        self._steps[step_id] = this
+        self._say("prepared", step_id=step_id)
+
+    def _start(self, step_id: int, start_ns: int) -> None:
+        this = self._steps[step_id]
+        self._garbage.full()
+        this.start_ns = start_ns
+        self._current = this
+        self._row[INDEX["step_id"]] = step_id
+        self._row[INDEX["step_issued"]] = 0
+        self._row[INDEX["step_done"]] = 0
+        assert this.issuer is not None
+        this.issuer.begin(start_ns)
+
+    def _left(self, stream: Stream) -> None:
+        this = self._steps[stream.step_id]
+        assert this.issuer is not None
+        this.issuer.left(stream)
+
+    def _closed(self, stream: Stream, outcome: str) -> None:
+        if stream.step is None:
+            self._probes.append((stream, outcome))
+            self._probe_done.set()
+        else:
+            self._tell_drained(self._steps[stream.step_id])
+
+    def _tell_drained(self, this: StepRun) -> None:
+        if this.end_ns is not None and not this.told_drained and self._desk.unrecorded[this.step.step_id] == 0:
+            this.told_drained = True
+            self._say("drained", step_id=this.step.step_id, t_ns=clock.monotonic_ns())
+            del self._steps[this.step.step_id]
+
+    # -- several times a second ------------------------------------------------------------------------------------------
+
+    def _breathe(self) -> None:
+        now_ns = clock.monotonic_ns()
+        self._row[INDEX["heartbeat_ns"]] = now_ns
+        if now_ns - self._swept_ns >= self._desk.sweep_s * 1e9:
+            self._swept_ns = now_ns
+            self._desk.sweep(now_ns)
+            if self._desk.intake.queue:
+                self._poller.wake()
+        self._recorder.breathe(now_ns)
+        self._garbage.breathe(now_ns, idle=not self._desk.intake.queue)
+        if not self._over.is_set():
+            self._loop.call_later(min(BREATHE_S, self._desk.sweep_s), self._breathe)
+
+    def _health(self) -> None:
+        self._offset.recheck()
+        self._recorder.health(self._health_row())
+        if not self._over.is_set():
+            self._loop.call_later(HEALTH_S, self._health)
+
+    def _health_row(self) -> tuple[Any, ...]:
+        transports = list(self._desk.transports.values())
+        lags = [lag for t in transports for lag in t.take_read_lags_ns()]
+        return health_row(
+            self._run.run_id,
+            self._id,
+            self._row,
+            gc_ns=self._garbage.ns,
+            loop_lag_ns_p99=p99(self._lag.take()),
+            read_lag_ns_p99=p99(lags),
+            clock_offset_ns=self._offset.ns,
+            clock_steps=self._offset.steps,
+            process_stamps=sum(t.process_stamps for t in transports),
+            reads=sum(t.reads for t in transports),
+            undecoded_bytes=sum(s.pending_bytes for s in self._desk.in_flight),
+        )
+
+
+async def _serve(loop: asyncio.AbstractEventLoop, first: dict[str, Any]) -> None:
+    control = asyncio.StreamReader(limit=1 << 20)
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(control), os.fdopen(0, "rb", buffering=0))
+    worker = Worker(RunDir(Path(first["run_dir"])), int(first["worker_id"]), first["secrets"], loop)
+    loop.add_signal_handler(signal.SIGTERM, worker.stop_soon)
+    await worker.run(control)
+
+
+def _first_line() -> bytes:
+    """Unbuffered, so that nothing after the line is taken from the pipe."""
+    line = b""
+    while not line.endswith(b"\n"):
+        byte = os.read(0, 1)
+        if not byte:
+            break
+        line += byte
+    return line
+
+
+def main() -> int:
+    """0 when it left as told; errors that a person can mend go up the control pipe."""
+    first = orjson.loads(_first_line())
+    sys.setswitchinterval(SWITCH_S)
+    raise_soft_limit()
+    if first.get("cpu") is not None:
+        os.sched_setaffinity(0, {int(first["cpu"])})
+    loop = uvloop.new_event_loop()
+    asyncio.set_event_loop(loop)
+    try:
+        loop.run_until_complete(_serve(loop, first))
+    except OpenloopError as e:
+        message = {"event": "fatal", "worker": first["worker_id"], "message": str(e), "exit_code": e.exit_code}
+        sys.stdout.buffer.write(orjson.dumps(message) + b"\n")
+        sys.stdout.buffer.flush()
+        return e.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -77,3 +77,5 @@ def tell_fault(fault: BaseException, *, debug: bool) -> None:
             f.write(text)
         where = f"the traceback is in {f.name}; `openloop --debug ...` prints it"
     click.echo(f"internal error: {type(fault).__name__}: {fault}; {where}", err=True)
+    for note in getattr(fault, "__notes__", ()):
+        click.echo(note, err=True)

@@ -11,24 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from console import endpoint, exits
-from generator import coordinator, plan, run_dir, scenario
+from console.prepare import Prepared
+from generator import coordinator, plan, run_dir
 from generator.coordinator import RunEnd
 from generator.errors import RunFolderError
-from generator.plan import Planned
 from generator.progress import Progress
 from generator.run_dir import RunDir
-from generator.scenario import Scenario
 
 _LONGEST_NAME = 80
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """A scenario that was read, checked and planned; nothing was written and nothing sent."""
-
-    scenario: Scenario
-    planned: Planned
-    simulators: Mapping[str, Mapping[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,28 +31,21 @@ class Finished:
     code: int
 
 
-def prepare(source: str | None, flags: Mapping[str, str], sets: list[str]) -> Prepared:
-    """Raises ScenarioError for what a person wrote wrong, MachineError for what the machine cannot do."""
-    read = scenario.load(source, dict(flags), sets)
-    simulators = {name: endpoint.checked(options) for name, options in read.simulators.items()}
-    return Prepared(read, plan.make(read, "planned", read.form.workers), simulators)
-
-
 def run(prepared: Prepared, runs_dir: Path, run_id: str | None, watch: Callable[[Progress], None] | None) -> Finished:
     """Run it, seal it, judge it. Raises RunFolderError before anything is sent when the folder cannot be made.
 
     Whatever goes wrong after the load has ended leaves a sealed folder that ``openloop report`` and ``openloop sql`` read.
     """
     folder = create(prepared.scenario.name, runs_dir, run_id)
-    named = replace(prepared.planned.plan, run_id=folder.run_id)
-    with endpoint.served(named, prepared.simulators, folder) as served:
-        planned = replace(prepared.planned, plan=served)
+    named = replace(prepared.planned, plan=replace(prepared.planned.plan, run_id=folder.run_id))
+    with endpoint.serving(prepared.simulators, folder) as urls:
+        planned = named.with_urls(urls)
         plan.write(planned, folder)
-        end = coordinator.run(served, folder, planned.secrets, watch)
+        end = coordinator.run(planned.plan, folder, planned.secrets, watch)
     try:
         report = judge(folder)
     except Exception as e:
-        e.add_note(f"the run is kept in {folder.path}; once this is mended, `openloop seal {folder.run_id}` judges it")
+        e.add_note(f"the run is kept in {folder.path}; once this is mended, `openloop seal {folder.path}` judges it")
         raise
     return Finished(folder, end, report, code_of(end, report))
 
@@ -78,7 +61,7 @@ def judge(folder: RunDir) -> dict[str, Any]:
 
 def code_of(end: RunEnd, report: Mapping[str, Any]) -> int:
     """The exit code of one run, by the order of precedence in console.exits."""
-    codes = [exits.GOOD]
+    codes = [end.exit_code]
     if end.interrupted:
         codes.append(exits.INTERRUPTED)
     if end.succeeded == 0:

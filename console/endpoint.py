@@ -8,21 +8,17 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 from generator.errors import MachineError, ScenarioError
-from generator.job import Plan
 from generator.run_dir import RunDir
 from simulator.settings import SettingsError, from_options
 
 _START_S = 30.0
 _STOP_S = 60.0
 """It writes the rest of its truth log when it ends."""
-
-WORD = "simulator"
-"""The target's ``url`` that asks for the built-in endpoint."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,18 +85,16 @@ def _end(process: subprocess.Popen[str]) -> None:
 
 
 @contextmanager
-def served(plan: Plan, options: Mapping[str, Mapping[str, object]], run: RunDir) -> Iterator[Plan]:
-    """The plan with every ``url: simulator`` replaced by an endpoint that runs meanwhile.
+def serving(options: Mapping[str, Mapping[str, object]], run: RunDir) -> Iterator[dict[str, str]]:
+    """An endpoint for each target that wants one, by name; yields their URLs.
 
-    ``options``: target's name → its simulator's options. Truth logs go to ``truth/`` in the run folder, or to ``truth/<target>/``
-    where there are several.
+    Truth logs go to ``truth/`` in the run folder, or to ``truth/<target>/`` where there are several.
     """
-    wanted = [name for name, target in plan.targets.items() if target.url == WORD]
-    targets = dict(plan.targets)
     with ExitStack() as stack:
-        for name in wanted:
-            truth = run.path / "truth" if len(wanted) == 1 else run.path / "truth" / name
-            log = run.path / ("simulator.log" if len(wanted) == 1 else f"simulator-{name}.log")
-            started = stack.enter_context(endpoint({"truth": truth, **options.get(name, {})}, log))
-            targets[name] = replace(targets[name], url=started.url)
-        yield replace(plan, targets=targets)
+        urls = {}
+        for name, given in options.items():
+            alone = len(options) == 1
+            truth = run.path / "truth" if alone else run.path / "truth" / name
+            log = run.path / ("simulator.log" if alone else f"simulator-{name}.log")
+            urls[name] = stack.enter_context(endpoint({"truth": truth, **given}, log)).url
+        yield urls

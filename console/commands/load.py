@@ -69,16 +69,19 @@ def run(
     SCENARIO is a YAML file or the name of a shipped one, such as `quick`. Without any, the flags alone say what to do.
     """
     from console import drive, live
+    from console.prepare import prepare
 
     if run_id is not None and len(scenarios) > 1:
         raise click.UsageError("--run-id names one run; leave it out for several scenarios")
     # All are read and planned before the first is run: a mistake in the last one shows now, not in an hour.
-    prepared = [drive.prepare(source, _given(flags), list(sets)) for source in scenarios or (None,)]
+    prepared = [prepare(source, _given(flags), list(sets)) for source in scenarios or (None,)]
     codes = []
     for one in prepared:
         _warn(one.planned.warnings)
         with live.watching(one.scenario.name, quiet=no_live) as watch:
             done = drive.run(one, runs_dir, run_id, watch)
+        if done.end.error is not None:
+            click.echo(f"error: {done.end.error}", err=True)
         _show(done.report, as_json=as_json)
         click.echo(f"report: {done.run.report_path}", err=as_json)
         codes.append(done.code)
@@ -93,9 +96,10 @@ def run(
 @click.option("--json", "as_json", is_flag=True, help="The plan as a JSON object.")
 def plan(scenario: str | None, sets: tuple[str, ...], as_json: bool, **flags: str | None) -> None:
     """Show what `run` would do: steps, arrivals, tokens, duration, and what the machine needs for it. Sends nothing."""
-    from console import drive, forecast
+    from console import forecast
+    from console.prepare import prepare
 
-    prepared = drive.prepare(scenario, _given(flags), list(sets))
+    prepared = prepare(scenario, _given(flags), list(sets))
     click.echo(forecast.as_json(prepared.planned) if as_json else forecast.as_text(prepared.planned))
     _warn(prepared.planned.warnings)
 

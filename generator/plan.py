@@ -24,7 +24,7 @@ DEFAULT_INPUT = job.Length("fixed", value=512)
 DEFAULT_OUTPUT = job.Length("fixed", value=128)
 FROM_TRACE = job.Length("trace")
 
-Cell = dict[str, object]
+Cell = dict[str, RateRamp | SlotRamp | LengthForm]
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,7 @@ def _step(
     in_flight = form.max_in_flight if step.max_in_flight is None else step.max_in_flight
     return Step(
         step_id=step_id,
-        name=step.name or f"{arrivals} {load_text(rate or slots or step.trace)}",
+        name=step.name or _load_name(arrivals, rate or slots or step.trace, step.burstiness),
         target=target,
         arrivals=arrivals,
         workload=_workload(form, step, cell, from_trace=step.trace is not None),
@@ -157,12 +157,19 @@ def _step(
     )
 
 
+def _load_name(arrivals: job.Arrivals, load: object, burstiness: float | None) -> str:
+    spread = f", CV {burstiness**-0.5:.3g}" if burstiness is not None else ""
+    return f"{arrivals} {load_text(load)}{spread}"
+
+
 def _workload(form: Form, step: StepForm, cell: Cell, *, from_trace: bool) -> job.WorkloadSpec:
     workload = form.workload
 
     def length(key: str, default: job.Length) -> job.Length:
         said = getattr(step, key) or cell.get(key) or getattr(workload, key)
-        return said.length() if said is not None else FROM_TRACE if from_trace else default
+        if isinstance(said, LengthForm):
+            return said.length()
+        return FROM_TRACE if from_trace else default
 
     name = workload.name or ("dataset" if workload.prompts else "synthetic")
     return job.WorkloadSpec(

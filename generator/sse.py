@@ -44,12 +44,7 @@ class SseParser:
         # bytes, which C does at the speed of memory, see to it. All else goes line by line.
         if self.idle and payload.find(b"\r") < 0:
             lines = payload.split(b"\n")
-            if len(lines) == 3:
-                line = lines[0]
-                if line[:6] == b"data: " and not lines[1] and not lines[2] and len(line) <= self._limit_bytes:
-                    self._start = False
-                    return [(line[6:], len(payload), b"")]
-            elif not lines[-1] and not any(lines[1::2]):
+            if len(lines) > 2 and len(lines) & 1 and not lines[-1] and not any(lines[1::2]):
                 events: list[Event] = []
                 end = 0
                 for line in lines[:-1:2]:

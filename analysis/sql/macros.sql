@@ -39,3 +39,9 @@ CREATE OR REPLACE MACRO wilson(x, n) AS {
     low: greatest(0, (x + 1.96 ^ 2 / 2 - 1.96 * sqrt(x * (n - x)::DOUBLE / n + 1.96 ^ 2 / 4)) / (n + 1.96 ^ 2)),
     high: least(1, (x + 1.96 ^ 2 / 2 + 1.96 * sqrt(x * (n - x)::DOUBLE / n + 1.96 ^ 2 / 4)) / (n + 1.96 ^ 2))
 };
+
+-- Where percentile curves are drawn: denser towards the tail.
+CREATE OR REPLACE MACRO curve_points() AS [
+    0, 0.01, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9,
+    0.925, 0.95, 0.975, 0.99, 0.995, 0.999, 0.9995, 0.9999
+]::DOUBLE[];

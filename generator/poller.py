@@ -39,11 +39,8 @@ class Poller:
         self._handlers[fd] = handler
         self._epoll.register(fd, mask)
 
-    def change(self, fd: int, mask: int) -> None:
-        self._epoll.modify(fd, mask)
-
     def replace(self, fd: int, mask: int, handler: Handler) -> None:
-        """Another function for a descriptor that is known already."""
+        """Another function, and what it waits for, for a descriptor that is known already."""
         self._handlers[fd] = handler
         self._epoll.modify(fd, mask)
 

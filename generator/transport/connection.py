@@ -31,7 +31,8 @@ ANCILLARY_BYTES = 64
 LAG_SAMPLE = 7
 """Every eighth read is asked how long it waited."""
 
-_TIMESPEC = struct.Struct("qq")
+_TRUNCATED = int(socket.MSG_CTRUNC)  # as an enum it would cost more than the read's own framing
+_timespec = struct.Struct("qq").unpack
 _CONNECTING, _HANDSHAKE, _OPEN, _CLOSED = range(4)
 
 
@@ -46,6 +47,7 @@ class Connection:
         "_dirty",
         "_fd",
         "_headers",
+        "_headers_complete",
         "_informational",
         "_out",
         "_parser",
@@ -58,6 +60,7 @@ class Connection:
         "address",
         "connection_id",
         "idle_since_ns",
+        "on_body",
         "stream",
         "uses",
     )
@@ -80,8 +83,10 @@ class Connection:
         self._out = b""
         self._headers: list[tuple[bytes, bytes]] = []
         self._bodies: list[bytes] = []
+        self.on_body = self._bodies.append  # httptools calls it straight: no frame of ours for each chunk
         self._complete = False
         self._dirty = False
+        self._headers_complete = False
         self._informational = False
         self._chunked = False
         self._close_delimited = False
@@ -125,6 +130,9 @@ class Connection:
 
     def _write(self, data: bytes) -> None:
         """As much as the socket takes now, the rest when it is writable."""
+        if self._out:
+            self._out += data
+            return
         try:
             n = self._sock.send(data)
         except BlockingIOError:
@@ -133,18 +141,15 @@ class Connection:
             self._lost(e)
             return
         if n < len(data):
-            self._out = data[n:]
-            self._transport.poller.change(self._fd, READ | WRITE)
-        elif self._out:
-            self._out = b""
-            self._transport.poller.change(self._fd, READ)
+            self._out += data[n:]
+            self._transport.poller.replace(self._fd, READ | WRITE, self._on_ready)
 
     def _on_connecting(self, _mask: int) -> None:
         code = self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if code:
             self._refused("connect", os.strerror(code))
             return
-        self._transport.poller.replace(self._fd, READ, self._on_ready)
+        self._transport.poller.replace(self._fd, READ, self._on_readable)
         if self._tls is None:
             self._ready()
             return
@@ -173,17 +178,17 @@ class Connection:
     # -- reading -------------------------------------------------------------------------------------------------------
 
     def _on_ready(self, mask: int) -> None:
+        """While something waits to be written; otherwise the poller calls ``_on_readable`` itself."""
         if mask & WRITE and self._out:
             out, self._out = self._out, b""
-            # _write asks for WRITE again if this is not all of it; without it the mask would stay.
-            self._transport.poller.change(self._fd, READ)
-            self._write(out)
+            self._transport.poller.replace(self._fd, READ, self._on_readable)
+            self._write(out)  # asks for WRITE again if this is not all of it
             if not mask & ~WRITE:
                 return
         if self._phase != _CLOSED:
-            self._on_readable()
+            self._on_readable(mask)
 
-    def _on_readable(self) -> None:
+    def _on_readable(self, _mask: int) -> None:
         try:
             data, ancillary, flags, _ = self._recvmsg(RECV_BYTES, ANCILLARY_BYTES)
         except BlockingIOError:
@@ -196,8 +201,8 @@ class Connection:
             self._end_of_file()
             return
         transport.reads += 1
-        if ancillary and not flags & socket.MSG_CTRUNC:
-            seconds, nanoseconds = _TIMESPEC.unpack(ancillary[0][2])
+        if ancillary and not flags & _TRUNCATED:
+            seconds, nanoseconds = _timespec(ancillary[0][2])
             t_ns = seconds * 1_000_000_000 + nanoseconds - transport.offset.ns
             certain = len(data) < RECV_BYTES
             if not transport.reads & LAG_SAMPLE:
@@ -207,28 +212,13 @@ class Connection:
             transport.process_stamps += 1
             certain = transport.stamp_source == "process"
         if self._tls is not None:
-            if self._phase == _HANDSHAKE:
-                self._handshake(data)
-                return
-            data, whole, error = self._tls.decrypt(data)
-            certain = certain and whole
-            if error is not None:
-                if error:
-                    self._cut("truncated", "tls", error)
-                else:
-                    self._end_of_file()
-                return
+            data, certain = self._decrypted(self._tls, data, certain)
             if not data:
                 return
-        self._on_plaintext(data, t_ns, certain)
-
-    def _on_plaintext(self, data: bytes, t_ns: int, certain: bool) -> None:
         stream = self.stream
         if stream is None:
             self.close()  # an idle connection has nothing to say
             return
-        if stream.first_byte_ns is None:
-            stream.first_byte_ns = t_ns
         stream.last_byte_ns = t_ns
         stream.bytes_received += len(data)
         try:
@@ -236,9 +226,9 @@ class Connection:
         except httptools.HttpParserError as e:
             self._cut("stream_error", "http_framing", f"{type(e).__name__}: {e}")
             return
+        if stream.state != HEADERS:
+            self._before_body(stream, t_ns)
         bodies = self._bodies
-        if self._headers and stream.state != HEADERS and not self._informational:
-            self._on_header_block(stream, t_ns)
         if bodies:
             payload = bodies[0] if len(bodies) == 1 else b"".join(bodies)
             bodies.clear()
@@ -255,6 +245,24 @@ class Connection:
         if self._complete:
             self._finished(stream, t_ns)
 
+    def _decrypted(self, tls: TlsSession, data: bytes, certain: bool) -> tuple[bytes, bool]:
+        """Plaintext and whether its stamp can be that of its last byte; nothing while the handshake goes on, or at the end."""
+        if self._phase == _HANDSHAKE:
+            self._handshake(data)
+            return b"", False
+        plain, whole, error = tls.decrypt(data)
+        if error == "":
+            self._end_of_file()
+        elif error is not None:
+            self._cut("truncated", "tls", error)
+        return plain, certain and whole
+
+    def _before_body(self, stream: Stream, t_ns: int) -> None:
+        if stream.first_byte_ns is None:
+            stream.first_byte_ns = t_ns
+        if self._headers and self._headers_complete:
+            self._on_header_block(stream, t_ns)
+
     def _relieve(self, stream: Stream) -> None:
         stream.intake.relieve(stream)
         if stream.bytes_received > stream.target.max_response_bytes:
@@ -263,8 +271,8 @@ class Connection:
             )
 
     def _on_header_block(self, stream: Stream, t_ns: int) -> None:
-        headers = self._headers
-        self._headers = []
+        headers, self._headers = self._headers, []
+        self._headers_complete = False
         status = self._parser.get_status_code()
         self._chunked = any(n == b"transfer-encoding" and b"chunked" in v.lower() for n, v in headers)
         self._close_delimited = not self._chunked and not any(n == b"content-length" for n, _ in headers)
@@ -293,11 +301,9 @@ class Connection:
 
     def on_headers_complete(self) -> None:
         self._informational = self._parser.get_status_code() < 200
-        if not self._informational and not self._headers:
+        self._headers_complete = not self._informational
+        if not self._headers:
             self._headers.append((b"", b""))  # a response without headers is one all the same
-
-    def on_body(self, body: bytes) -> None:
-        self._bodies.append(body)
 
     def on_message_complete(self) -> None:
         if self._informational:

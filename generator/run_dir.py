@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 
 from generator.errors import RunFolderError
-from generator.schema import TABLES
+from generator.names import TABLE_NAMES
 
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}\Z")
 
@@ -78,7 +78,7 @@ class RunDir:
 
     @property
     def sealed(self) -> bool:
-        return all(self.table_path(t).exists() for t in TABLES)
+        return all(self.table_path(t).exists() for t in TABLE_NAMES)
 
     def read_manifest(self) -> dict[str, Any]:
         """Raises RunFolderError where it is missing or not JSON."""

@@ -9,38 +9,13 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-OUTCOMES = (
-    "ok",  # the API's own terminal mark was seen and the body's framing ended cleanly
-    "rate_limited",  # 429 about a rate
-    "quota",  # 429 about money or a spent allowance, never a rate
-    "overloaded",  # 503, 529, or an overloaded_error inside a stream
-    "server_error",  # any other 5xx
-    "client_error",  # any other 4xx, or an answer that no 2xx can carry
-    "timeout",  # connect, first token, idle or total time ran out; error_type says which
-    "connect_error",  # DNS, TCP or TLS failed before a byte was sent
-    "truncated",  # the body ended, cleanly or not, without the API's terminal mark
-    "stream_error",  # an error event inside a 2xx answer, or bytes that are not the API's
-    "cancelled",  # cut by the end of the drain, by an interrupt, or by the scenario
-    "dropped",  # due, but the scenario's in-flight cap was reached: never sent
-    "lost",  # dealt to a worker that died before it recorded the end
-)
-"""Every value of ``requests.outcome``; the position is the code that workers count by."""
-
-PHASES = ("probe", "warmup", "main")
-KINDS = ("content", "reasoning", "tool", "refusal")
-TOKEN_SOURCES = ("usage", "chunk_usage", "tokenizer", "chunks")
-
-PROBE_STEP = -1
-"""``step_id`` of probe requests, whose ``request_id`` is negative."""
-
-REQUESTS_A_STEP = 1_000_000_000
-"""request_id = step_id · 10⁹ + arrival number."""
+from generator.names import KINDS, OUTCOMES, PHASES, PROBE_STEP, REQUESTS_A_STEP, TOKEN_SOURCES
 
 _TEXT = pa.string()
 
 STEPS = pa.schema(
     [
-        ("run_id", _TEXT),
+        ("run_id", _TEXT),  # the run folder's name
         ("step_id", pa.int32()),  # from 0, in order of execution
         ("name", _TEXT),  # the scenario's name of the step, or one made from its load
         ("cell", _TEXT),  # matrix cell, "key=value,key=value"; NULL without a matrix
@@ -65,17 +40,17 @@ STEPS = pa.schema(
 
 REQUESTS = pa.schema(
     [
-        ("run_id", _TEXT),
+        ("run_id", _TEXT),  # the run folder's name
         ("request_id", pa.int64()),  # step_id·10⁹ + arrival number; probes < 0
         ("step_id", pa.int32()),  # -1 for probes
-        ("worker_id", pa.int32()),
+        ("worker_id", pa.int32()),  # from 0
         ("host_id", pa.int32()),  # 0 until a run spans hosts
         ("session_id", pa.int64()),  # NULL outside conversations
         ("turn", pa.int32()),  # NULL outside conversations
         ("workload", _TEXT),  # name of the workload that made the prompt
         ("target", _TEXT),  # name of the target
-        ("api", _TEXT),
-        ("model", _TEXT),
+        ("api", _TEXT),  # what the target was spoken to in: openai-chat, ...
+        ("model", _TEXT),  # the model that was asked for
         ("streamed", pa.bool_()),  # the answer came as a stream
         ("phase", _TEXT),  # probe; warmup: scheduled before start + warmup; main
         ("scheduled_ns", pa.int64()),  # closed loop: the slot's previous done_ns + think time
@@ -86,34 +61,37 @@ REQUESTS = pa.schema(
         ("headers_ns", pa.int64()),  # header block complete
         ("done_ns", pa.int64()),  # body complete, or the moment that the request was given up
         ("outcome", _TEXT),  # one of OUTCOMES
-        ("http_status", pa.int16()),
+        ("http_status", pa.int16()),  # NULL where no status line came
         ("error_type", _TEXT),  # the API's own word, or ours for errors that no API names
         ("error_message", _TEXT),  # at most 500 characters, secrets redacted
-        ("finish_reason", _TEXT),
-        ("response_id", _TEXT),
+        ("finish_reason", _TEXT),  # the API's own word
+        ("response_id", _TEXT),  # the answer's id in its body
         ("server_ms", pa.float64()),  # what the target says it took
-        ("input_tokens_wanted", pa.int32()),
-        ("output_tokens_wanted", pa.int32()),
+        (
+            "input_tokens_wanted",
+            pa.int32(),
+        ),  # what the prompt was made for; NULL where its length is not ours to choose
+        ("output_tokens_wanted", pa.int32()),  # the limit that was sent; NULL without one
         ("input_tokens", pa.int32()),  # what the target counted
-        ("output_tokens", pa.int32()),
-        ("reasoning_tokens", pa.int32()),
-        ("cached_tokens", pa.int32()),
+        ("output_tokens", pa.int32()),  # hidden reasoning included; token_source says who counted
+        ("reasoning_tokens", pa.int32()),  # part of output_tokens, by the target's count
+        ("cached_tokens", pa.int32()),  # part of input_tokens, by the target's count
         ("token_source", _TEXT),  # where output_tokens comes from: one of TOKEN_SOURCES
-        ("retry_after_s", pa.float64()),
-        ("limit_requests", pa.int64()),
-        ("remaining_requests", pa.int64()),
-        ("reset_requests_s", pa.float64()),
-        ("limit_tokens", pa.int64()),
-        ("remaining_tokens", pa.int64()),
-        ("reset_tokens_s", pa.float64()),
+        ("retry_after_s", pa.float64()),  # rate-limit headers, from here to reset_tokens_s; NULL where absent
+        ("limit_requests", pa.int64()),  # requests that the target allows in its window
+        ("remaining_requests", pa.int64()),  # of them left
+        ("reset_requests_s", pa.float64()),  # until they are whole again
+        ("limit_tokens", pa.int64()),  # tokens that the target allows in its window
+        ("remaining_tokens", pa.int64()),  # of them left
+        ("reset_tokens_s", pa.float64()),  # until they are whole again
         ("bytes_sent", pa.int64()),  # plaintext HTTP, head and body
         ("bytes_received", pa.int64()),  # plaintext HTTP, head and body
         ("connection_id", pa.int64()),  # unique within a worker
-        ("remote_addr", _TEXT),
+        ("remote_addr", _TEXT),  # IP address that the connection went to
         ("resent", pa.bool_()),  # sent a second time after a reused connection died silently
         ("price_input", pa.float64()),  # USD per 10⁶ tokens; NULL where unknown
-        ("price_output", pa.float64()),
-        ("price_cached", pa.float64()),
+        ("price_output", pa.float64()),  # USD per 10⁶ tokens; NULL where unknown
+        ("price_cached", pa.float64()),  # USD per 10⁶ tokens; NULL where unknown
         ("reads", pa.int32()),  # socket reads that carried this response
         ("stamp_source", _TEXT),  # kernel: SO_TIMESTAMPNS; process: read in this process after the fact
         ("in_flight", pa.int32()),  # requests in flight in this worker when this one was issued, itself included
@@ -128,39 +106,58 @@ REQUESTS = pa.schema(
 
 TOKENS = pa.schema(
     [
-        ("run_id", _TEXT),
-        ("request_id", pa.int64()),
+        ("run_id", _TEXT),  # the run folder's name
+        ("request_id", pa.int64()),  # as in requests
         ("chunk_index", pa.int32()),  # from 0 within the response, over rows only
         ("t_ns", pa.int64()),  # arrival of the read that completed the event
         ("read_index", pa.int32()),  # that read, from 0 within the response
         ("exact", pa.bool_()),  # the event's last byte ended its read; else the truth lies in (arrival before it, t_ns]
         ("kind", _TEXT),  # one of KINDS
         ("n_tokens", pa.int16()),  # NULL where unknown
-        ("n_chars", pa.int32()),
+        ("n_chars", pa.int32()),  # Unicode code points of the text
     ]
 )
 
 HEALTH = pa.schema(
     [
-        ("run_id", _TEXT),
+        ("run_id", _TEXT),  # the run folder's name
         ("worker_id", pa.int32()),  # -1: the coordinator
-        ("t_ns", pa.int64()),
+        ("t_ns", pa.int64()),  # when this row was taken
         ("cpu_s", pa.float64()),  # user + system, cumulative
-        ("rss_bytes", pa.int64()),
-        ("in_flight", pa.int64()),
+        ("rss_bytes", pa.int64()),  # resident memory now
+        ("in_flight", pa.int64()),  # requests in flight now
         ("sent", pa.int64()),  # cumulative, like all that follow but loop_lag, clock_offset
         ("late_1ms", pa.int64()),  # issued more than 1 ms after it was due
-        ("late_10ms", pa.int64()),
-        ("late_100ms", pa.int64()),
-        ("dropped", pa.int64()),
+        ("late_10ms", pa.int64()),  # more than 10 ms after it was due
+        ("late_100ms", pa.int64()),  # more than 100 ms after it was due
+        ("dropped", pa.int64()),  # due, but the in-flight cap was reached
         ("gc_ns", pa.int64()),  # spent in garbage collection
         ("loop_lag_ns_p99", pa.int64()),  # over this second: how long the loop's turns kept readiness waiting
         ("clock_offset_ns", pa.int64()),  # CLOCK_REALTIME − CLOCK_MONOTONIC
         ("process_stamps", pa.int64()),  # reads without a kernel stamp
         ("reads", pa.int64()),  # socket reads
         ("tokens", pa.int64()),  # token rows
+        (
+            "read_lag_ns_p99",
+            pa.int64(),
+        ),  # over this second: from a segment's arrival to its read; NULL without kernel stamps
+        ("clock_steps", pa.int64()),  # jumps of the wall clock seen, cumulative
         ("undecoded_bytes", pa.int64()),  # waiting for a decode slice now
     ]
 )
 
 TABLES = {"steps": STEPS, "requests": REQUESTS, "tokens": TOKENS, "health": HEALTH}
+
+__all__ = [
+    "HEALTH",
+    "KINDS",
+    "OUTCOMES",
+    "PHASES",
+    "PROBE_STEP",
+    "REQUESTS",
+    "REQUESTS_A_STEP",
+    "STEPS",
+    "TABLES",
+    "TOKENS",
+    "TOKEN_SOURCES",
+]

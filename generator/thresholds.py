@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal, cast
 
 from generator import units
-from generator.schema import OUTCOMES
+from generator.names import OUTCOMES
 
 LATENCIES = ("ttft", "ttft_wire", "ttfo", "ttst", "tpot", "ntpot", "icl", "e2e", "lateness")
 STATISTICS = ("mean", "min", "max")

@@ -1,0 +1,414 @@
+"""The report's charts: rows of named queries → specifications → drawings, each at two widths, with the words that stand beside them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from duckdb import DuckDBPyConnection
+
+from analysis import catalog
+from analysis.report import charts
+from analysis.report.drawing import draw
+from analysis.report.wording import METRICS, count, number, share, span
+
+Row = dict[str, Any]
+Report = dict[str, Any]
+
+HALF, WHOLE, PHONE = 600, 1250, 350
+"""Widths of drawings in pixels: half the page, all of it, a phone."""
+
+MOST_INSTANTS = 300
+"""Points of the timeline; a longer run is drawn in longer intervals."""
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """One drawing of a figure, at two widths; or the reason why there is none."""
+
+    name: str
+    label: str
+    wide: str = ""
+    narrow: str = ""
+    empty: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """``panels`` with more than one member are alternatives, chosen by name."""
+
+    id: str
+    title: str
+    note: str
+    panels: tuple[Panel, ...]
+    key: tuple[dict[str, str], ...] = ()
+    whole: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    id: str
+    title: str
+    lead: str
+    figures: tuple[Figure, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """What the charts need beyond the report, as the named queries give it."""
+
+    timeline: list[Row]
+    curves: list[Row]
+    histograms: dict[str, list[Row]]
+    buckets: list[Row]
+
+
+def gather(con: DuckDBPyConnection, report: Report) -> Rows:
+    """Run the queries behind the charts. All are aggregates: their size does not grow with the run's."""
+    last_s = max((s["end_s"] for s in report["steps"] if s["end_s"] is not None), default=0.0)
+    return Rows(
+        timeline=catalog.run(con, "timeline", interval_s=math.ceil(last_s / MOST_INSTANTS) or 1).dicts(),
+        curves=catalog.run(con, "percentile_curve").dicts(),
+        histograms={
+            "ttft_ms": catalog.run(con, "ttft_histogram").dicts(),
+            "icl_ms": catalog.run(con, "icl_histogram").dicts(),
+        },
+        buckets=catalog.run(con, "concurrency_buckets").dicts(),
+    )
+
+
+def sections(con: DuckDBPyConnection, report: Report) -> list[Section]:
+    """All charts of a report, drawn."""
+    return arrange(report, gather(con, report))
+
+
+def arrange(report: Report, rows: Rows) -> list[Section]:
+    """The same from rows at hand. Without a request there is nothing to draw and no section."""
+    if not report["totals"]["requests"]:
+        return []
+    steps = report["steps"]
+    key = _step_key(steps)
+    latency = (
+        _against_load(report, rows),
+        _curves(rows.curves, steps, key),
+        _distributions(rows.histograms, steps, key),
+        _throughput(report, rows),
+    )
+    arrival = (_timeline(rows.timeline, steps), _offered(steps), _outcomes(steps))
+    return [
+        Section(
+            "latency",
+            "Latency and throughput",
+            "Under rising load, over the whole range of percentiles, and as distributions.",
+            latency,
+        ),
+        Section(
+            "time",
+            "Over time",
+            "Whether the load came as planned, and what became of it. Bands mark the steps’ windows of issuing.",
+            arrival,
+        ),
+    ]
+
+
+def _panel(
+    name: str, figure: str, label: str, spec: Callable[[int], charts.Spec] | None, empty: str, wide: int = HALF
+) -> Panel:
+    if spec is None:
+        return Panel(name, label, empty=empty)
+    drawn = [draw(spec(width), f"{figure}-{name.lower().replace(' ', '-')}-{width}") for width in (wide, PHONE)]
+    return Panel(name, label, *drawn)
+
+
+def _step_key(steps: list[Row]) -> tuple[dict[str, str], ...]:
+    if len(steps) < 2:
+        return ()
+    return tuple({"name": s["label"], "colour": charts.ramp(i, len(steps))} for i, s in enumerate(steps))
+
+
+def _axis(steps: list[Row]) -> tuple[str, Callable[[Row], Any]]:
+    """What the load axis shows: rates where every step has one, slots where every step is closed, else the steps by name."""
+    if all(s["arrivals"] == "closed" and s["concurrency_end"] in {None, s["concurrency"]} for s in steps):
+        return "concurrent requests", lambda s: s["concurrency"]
+    if all(s["rate_rps"] is not None and s["rate_end_rps"] in {None, s["rate_rps"]} for s in steps):
+        return "offered rate, requests/s", lambda s: s["rate_rps"]
+    return "step", lambda s: s["label"]
+
+
+def _group(step: Row) -> str:
+    """Cell and arm of a step: what is compared at equal load."""
+    return " · ".join(str(v) for v in (step["arm"], step["cell"]) if v)
+
+
+def _by_load(report: Report, rows: Rows) -> tuple[str, list[tuple[Any, str, Row, str]]]:
+    """Title of the load axis; load, group, figures and words of each point. A single step is seen by what was in flight."""
+    steps = [s for s in report["steps"] if s["requests"]]
+    if len(steps) > 1:
+        title, load_of = _axis(steps)
+        return title, [(load_of(s), _group(s), s, s["label"]) for s in steps]
+    title = "in flight when sent"
+    return title, [
+        (b["in_flight"], "", _bucket(b), f"{span(b['in_flight'], b['in_flight_to'])} in flight") for b in rows.buckets
+    ]
+
+
+def _bucket(row: Row) -> Row:
+    """A row of concurrency_buckets in the shape of a report's step."""
+    shaped: Row = {
+        m: {level: row[f"{m.removesuffix('_ms')}_{level}_ms"] for level in charts.LEVELS}
+        for m in ("ttft_ms", "tpot_ms", "e2e_ms")
+    }
+    return shaped | {"per_user_tokens_per_s": row["user_speed_p50_tps"]}
+
+
+def _against_load(report: Report, rows: Rows) -> Figure:
+    title, points = _by_load(report, rows)
+    groups = list(dict.fromkeys(group for _, group, _, _ in points))
+    levels = list(charts.LEVELS) if len(groups) == 1 else ["p50", "p99"]
+    panels = []
+    for metric in ("ttft_ms", "tpot_ms", "e2e_ms"):
+        drawn = [
+            {
+                "load": load,
+                "group": group,
+                "percentile": level,
+                "ms": at[metric][level],
+                "text": f"{words}\n{METRICS[metric]} {level} {number(at[metric][level])} ms",
+            }
+            for load, group, at, words in points
+            for level in levels
+            if at.get(metric) and at[metric].get(level) is not None
+        ]
+        spec = (lambda width, drawn=drawn: charts.latency_against_load(drawn, title, width)) if drawn else None
+        label = f"{METRICS[metric]} percentiles against {title}; the figures stand in the table of steps"
+        panels.append(_panel(METRICS[metric], "load", label, spec, f"No {METRICS[metric]} was measured."))
+    key = (
+        tuple({"name": g, "colour": charts.ramp(i, len(groups))} for i, g in enumerate(groups))
+        if len(groups) > 1
+        else ()
+    )
+    note = "p50 solid, p99 dotted. " if len(groups) > 1 else ""
+    what = (
+        "one point a step"
+        if len([s for s in report["steps"] if s["requests"]]) > 1
+        else "requests grouped by what was in flight"
+    )
+    return Figure("load", "Latency against load", f"{note}Milliseconds; {what}.", tuple(panels), key)
+
+
+def _curves(rows: list[Row], steps: list[Row], key: tuple[dict[str, str], ...]) -> Figure:
+    labels = {s["step_id"]: s["label"] for s in steps}
+    names = list(labels.values())
+    panels = []
+    for metric in ("ttft_ms", "tpot_ms", "e2e_ms"):
+        drawn = [
+            {
+                "step": labels[r["step_id"]],
+                "q": r["q"],
+                "ms": r[metric],
+                "text": f"{labels[r['step_id']]}\n{METRICS[metric]} p{r['q'] * 100:.5g}: {number(r[metric])} ms",
+            }
+            for r in rows
+            if r[metric] is not None and r["step_id"] in labels
+        ]
+        spec = (lambda width, drawn=drawn: charts.percentile_curves(drawn, names, width)) if drawn else None
+        label = f"{METRICS[metric]} at every percentile, one line a step"
+        panels.append(_panel(METRICS[metric], "curve", label, spec, f"No {METRICS[metric]} was measured."))
+    note = "Milliseconds at or below which that share of requests lies; each nine takes the same room."
+    return Figure("curve", "Percentile curves", note, tuple(panels), key)
+
+
+def _distributions(histograms: dict[str, list[Row]], steps: list[Row], key: tuple[dict[str, str], ...]) -> Figure:
+    labels = {s["step_id"]: s["label"] for s in steps}
+    names = list(labels.values())
+    panels = []
+    for metric, rows in histograms.items():
+        totals: dict[int, int] = {}
+        for r in rows:
+            totals[r["step_id"]] = totals.get(r["step_id"], 0) + r["n"]
+        drawn = [
+            {
+                "step": labels[r["step_id"]],
+                "low_ms": r["low_ms"],
+                "high_ms": r["high_ms"],
+                "share": r["n"] / totals[r["step_id"]],
+                "text": f"{labels[r['step_id']]}\n{number(r['low_ms'])} – {number(r['high_ms'])} ms: {count(r['n'])}, "
+                f"{share(r['n'] / totals[r['step_id']])}",
+            }
+            for r in _without_holes(rows)
+            if r["step_id"] in labels
+        ]
+        spec = (lambda width, drawn=drawn: charts.distribution(drawn, names, width)) if drawn else None
+        label = f"Histogram of {METRICS[metric]}, share of each step's own total"
+        panels.append(_panel(METRICS[metric], "distribution", label, spec, f"No {METRICS[metric]} was measured."))
+    note = "Share of requests (TTFT) or of gaps between chunks (ICL) in each interval."
+    return Figure("distribution", "Distributions", note, tuple(panels), key)
+
+
+def _without_holes(rows: list[Row]) -> Iterator[Row]:
+    """The bins of a histogram with the empty ones between them and one after them, so that a line falls to zero there."""
+    for i, row in enumerate(rows):
+        yield row
+        after = rows[i + 1] if i + 1 < len(rows) and rows[i + 1]["step_id"] == row["step_id"] else None
+        ratio, low_ms = row["high_ms"] / row["low_ms"], row["high_ms"]
+        until_ms = after["low_ms"] if after else low_ms * ratio
+        while low_ms < until_ms * 0.999:
+            yield {"step_id": row["step_id"], "low_ms": low_ms, "high_ms": low_ms * ratio, "n": 0}
+            low_ms *= ratio
+
+
+def _throughput(report: Report, rows: Rows) -> Figure:
+    title, points = _by_load(report, rows)
+    panels = []
+    several = len([s for s in report["steps"] if s["requests"]]) > 1
+    kinds = (
+        {"All users": "output_tokens_per_s", "Each user": "per_user_tokens_per_s"}
+        if several
+        else {"Each user": "per_user_tokens_per_s"}
+    )
+    for name, field in kinds.items():
+        drawn = [
+            {"load": load, "group": group, "value": at[field], "text": f"{words}\n{number(at[field])} tokens/s"}
+            for load, group, at, words in points
+            if at.get(field) is not None
+        ]
+        spec = (lambda width, drawn=drawn: charts.value_against_load(drawn, title, width, 250)) if drawn else None
+        panels.append(
+            _panel(
+                name, "throughput", f"Output tokens per second against {title}", spec, "No output tokens were counted."
+            )
+        )
+    return Figure(
+        "throughput",
+        "Output speed",
+        "Tokens/s inside the measurement window; each user: 1 / TPOT, the median.",
+        tuple(panels),
+    )
+
+
+_PANELS: tuple[tuple[str, dict[str, tuple[str, str]], dict[str, bool]], ...] = (
+    ("in flight", {"in_flight": ("var(--accent-2)", "in flight")}, {"area": True}),
+    (
+        "TTFT, ms",
+        {"ttft_p50_ms": ("var(--accent-1)", "TTFT p50"), "ttft_p99_ms": ("var(--accent-3)", "TTFT p99")},
+        {"log": True},
+    ),
+    ("requests/s", {"sent_rps": ("var(--accent-2)", "sent"), "failed_rps": ("var(--red)", "failed")}, {}),
+    ("output tokens/s", {"output_tokens_per_s": ("var(--accent-2)", "output tokens/s")}, {"area": True}),
+)
+"""Panels of the timeline: title, field → (colour, name), how it is drawn."""
+
+
+def _timeline(rows: list[Row], steps: list[Row]) -> Figure:
+    drawn = [r | {"text": _instant(r)} for r in rows]
+    spans = [
+        {"label": s["label"], "start_s": s["start_s"], "end_s": s["end_s"]} for s in steps if s["start_s"] is not None
+    ]
+    panels = [
+        {
+            "title": title,
+            "series": {field: colour for field, (colour, _) in series.items()},
+            "values": [r[field] for r in rows for field in series],
+            **how,
+        }
+        for title, series, how in _PANELS
+        if any(r[field] is not None for r in rows for field in series)
+    ]
+
+    def spec(width: int) -> charts.Spec:
+        kept = spans if width > PHONE else [s | {"label": ""} for s in spans]
+        return charts.timeline(drawn, kept, panels, width)
+
+    key = tuple(
+        {"name": name, "colour": colour}
+        for colour, name in (
+            ("var(--accent-1)", "TTFT p50"),
+            ("var(--accent-3)", "TTFT p99"),
+            ("var(--accent-2)", "all else"),
+            ("var(--red)", "failed"),
+        )
+    )
+    panel = _panel(
+        "all",
+        "timeline",
+        "In flight, TTFT, requests and tokens per second over time",
+        spec if drawn else None,
+        "Nothing was sent.",
+        WHOLE,
+    )
+    length_s = rows[0]["to_s"] - rows[0]["t_s"] if rows else 1
+    every = "second" if length_s == 1 else f"{number(length_s)} s"
+    return Figure(
+        "timeline",
+        "Timeline",
+        f"One point every {every}; TTFT by the moment that the request was due.",
+        (panel,),
+        key,
+        whole=True,
+    )
+
+
+def _instant(r: Row) -> str:
+    ttft = (
+        ""
+        if r["ttft_p50_ms"] is None
+        else f"\nTTFT p50 {number(r['ttft_p50_ms'])} ms, p99 {number(r['ttft_p99_ms'])} ms"
+    )
+    failed = f", {number(r['failed_rps'])}/s failed" if r["failed_rps"] else ""
+    speed = f"\n{number(r['output_tokens_per_s'])} output tokens/s"
+    return f"{number(r['t_s'], 5)} s: {number(r['in_flight'])} in flight{ttft}\n{number(r['sent_rps'])}/s sent{failed}{speed}"
+
+
+def _offered(steps: list[Row]) -> Figure:
+    drawn = [
+        {
+            "step": s["label"],
+            "offered_rps": None if s["arrivals"] == "closed" else s["offered_rps"],
+            "achieved_rps": s["achieved_rps"],
+            "text": f"{s['label']}\nsent {number(s['achieved_rps'], 4)}/s"
+            + (f" of {number(s['offered_rps'], 4)}/s offered" if s["arrivals"] != "closed" else ""),
+        }
+        for s in steps
+        if s["achieved_rps"] is not None
+    ]
+    names = [str(r["step"]) for r in drawn]
+    panel = _panel(
+        "all",
+        "offered",
+        "Requests per second sent, by step, against what the schedule offered",
+        (lambda width: charts.offered_achieved(drawn, names, width)) if drawn else None,
+        "No step has a measurement window.",
+    )
+    return Figure(
+        "offered", "Offered and achieved", "Requests/s. Bar: sent. Tick: due by the schedule, in open loops.", (panel,)
+    )
+
+
+def _outcomes(steps: list[Row]) -> Figure:
+    drawn = [
+        {
+            "step": s["label"],
+            "outcome": outcome,
+            "rank": rank,
+            "share": s["outcomes"][outcome] / s["requests"],
+            "text": f"{s['label']}\n{outcome}: {count(s['outcomes'][outcome])}, {share(s['outcomes'][outcome] / s['requests'])}",
+        }
+        for s in steps
+        if s["requests"]
+        for rank, outcome in enumerate(charts.OUTCOME_COLOURS)
+        if s["outcomes"].get(outcome)
+    ]
+    names = [s["label"] for s in steps if s["requests"]]
+    there = [o for o in charts.OUTCOME_COLOURS if any(r["outcome"] == o for r in drawn)]
+    key = tuple({"name": o, "colour": charts.OUTCOME_COLOURS[o]} for o in there)
+    spec = (lambda width: charts.outcomes(drawn, names, width)) if drawn else None
+    panel = _panel(
+        "all",
+        "outcomes",
+        "Share of requests by outcome, by step; the counts stand in the table of failures",
+        spec,
+        "Nothing was sent.",
+    )
+    return Figure("outcomes", "Outcomes", "Share of the step’s requests.", (panel,), key)

@@ -1,0 +1,146 @@
+"""The report for a terminal: the verdict with its reasons, the run, one row a step, failures by kind, and what was withheld."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from analysis.report import wording
+from analysis.report.wording import number, share
+
+Row = dict[str, Any]
+
+_HEADINGS = (
+    "step",
+    "requests",
+    "ok",
+    "done/s",
+    "TTFT ms\np50",
+    "\np90",
+    "\np99",
+    "TPOT ms\np50",
+    "\np99",
+    "E2E ms\np50",
+    "\np99",
+    "tokens/s\nall",
+    "\nper user",
+    "late ms\np99",
+)
+
+_TONES = {"VALID": "bold green", "INVALID": "bold red"}
+
+
+def render(report: Row, *, width: int = 116, colour: bool = False) -> str:
+    r"""Plain lines of at most ``width`` columns; ``colour`` adds ANSI codes for a terminal.
+
+    Control characters in what a target said come out as ``\x1b``, so that no answer can steer the terminal.
+    """
+    out = io.StringIO()
+    console = Console(
+        file=out,
+        width=width,
+        force_terminal=colour,
+        color_system="standard" if colour else None,
+        markup=False,
+        highlight=False,
+        emoji=False,
+        legacy_windows=False,
+    )
+    _verdict(console, report)
+    _run(console, report["run"], len(report["steps"]))
+    if report["steps"]:
+        console.print(_steps(report["steps"]))
+    else:
+        console.print("No step was recorded.\n")
+    _failures(console, report)
+    _notes(console, report)
+    return "\n".join(line.rstrip() for line in out.getvalue().split("\n")).rstrip() + "\n"
+
+
+def _verdict(console: Console, report: Row) -> None:
+    verdict = report["verdict"]["verdict"]
+    console.print(
+        Text.assemble((verdict, _TONES.get(verdict, "bold")), "  ", (wording.printable(report["run"]["name"]), "bold"))
+    )
+    console.print(Text("  " + wording.own_error(report["generator"])))
+    for reason in report["verdict"]["reasons"]:
+        console.print(Text(f"  ✕ {wording.printable(reason)}", "red"))
+    for rule in report["verdict"]["rules"]:
+        if rule["broken"] and rule["level"] == "WARN":
+            step = next((s["label"] for s in report["steps"] if s["step_id"] == rule["step_id"]), None)
+            where = f" in {wording.printable(step)}" if step else ""
+            told = f"  ! {rule['name']}{where}: {rule['figure']} (limit {rule['limit']}). {rule['advice']}"
+            console.print(Text(wording.printable(told), "yellow"))
+    console.print()
+
+
+def _run(console: Console, run: Row, steps: int) -> None:
+    for target in run["targets"]:
+        console.print(
+            Text(wording.printable(f"{target['model'] or 'no model named'} at {target['url']} ({target['api']})"))
+        )
+    ended = ", interrupted" if run["interrupted"] else ""
+    facts = [
+        wording.moment(run["created"]),
+        f"{wording.seconds(run['duration_s'])} of load in {steps} {'step' if steps == 1 else 'steps'}{ended}",
+        f"{run['workers']} {'worker' if run['workers'] == 1 else 'workers'}, {run['stamp_source']} stamps",
+        f"seed {run['seed']}",
+        f"run {run['run_id']}",
+    ]
+    console.print(Text(wording.printable(" · ".join(facts)), "dim"))
+    console.print()
+
+
+def _steps(steps: list[Row]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False, header_style="dim")
+    table.add_column(_HEADINGS[0], no_wrap=True, overflow="ellipsis", max_width=24)
+    for heading in _HEADINGS[1:]:
+        table.add_column(heading, justify="right", no_wrap=True)
+    for s in steps:
+        table.add_row(
+            Text(wording.printable(s["label"])),
+            wording.count(s["requests"]),
+            share(s["success_rate"]),
+            number(s["requests_per_s"]),
+            *(number(s["ttft_ms"][p]) for p in ("p50", "p90", "p99")),
+            *(number(s["tpot_ms"][p]) for p in ("p50", "p99")),
+            *(number(s["e2e_ms"][p]) for p in ("p50", "p99")),
+            number(s["output_tokens_per_s"]),
+            number(s["per_user_tokens_per_s"]),
+            number(s["lateness_ms"]["p99"]),
+        )
+    return table
+
+
+def _failures(console: Console, report: Row) -> None:
+    if not report["errors"]:
+        return
+    labels = {s["step_id"]: s["label"] for s in report["steps"]}
+    console.print()
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False, header_style="dim")
+    table.add_column("failed in", no_wrap=True, overflow="ellipsis", max_width=24)
+    table.add_column("requests", justify="right")
+    table.add_column("outcome", no_wrap=True)
+    table.add_column("HTTP", justify="right")
+    table.add_column("type", overflow="fold", max_width=28)
+    table.add_column("message, one of them", overflow="fold")
+    for e in report["errors"]:
+        step = labels.get(e["step_id"], f"step {e['step_id']}")
+        told = [e["error_type"], e["error_message"]]
+        status = str(e["http_status"]) if e["http_status"] else wording.NOTHING
+        cells = [step, wording.count(e["requests"]), e["outcome"], status, *(t or wording.NOTHING for t in told)]
+        table.add_row(*(Text(wording.printable(cell)) for cell in cells))
+    console.print(table)
+
+
+def _notes(console: Console, report: Row) -> None:
+    found = wording.notes(report["steps"])
+    if found:
+        console.print()
+    for note in found:
+        console.print(Text(wording.printable(note), "dim"))

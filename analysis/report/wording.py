@@ -1,0 +1,158 @@
+"""Numbers as people read them: three significant digits, units left to the label beside them, a dash for what is not there."""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime
+from typing import Any
+
+NOTHING = "–"
+
+METRICS = {
+    "ttft_ms": "TTFT",
+    "ttft_wire_ms": "TTFT from send",
+    "ttfo_ms": "TTFO",
+    "tpot_ms": "TPOT",
+    "icl_ms": "ICL",
+    "e2e_ms": "E2E",
+    "lateness_ms": "lateness",
+}
+"""Latency metrics of a step, each with the short name that tables and charts give it."""
+
+PERCENTILES = {"p50": 0.5, "p75": 0.75, "p90": 0.9, "p95": 0.95, "p99": 0.99, "p99_9": 0.999}
+
+
+def percentile_name(key: str) -> str:
+    """``p99_9`` → ``p99.9``."""
+    return key.replace("_", ".")
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """Three significant digits (or ``digits``), thousands with commas, never an exponent; ``–`` for None and NaN."""
+    if value is None or math.isnan(value):
+        return NOTHING
+    if math.isinf(value):
+        return "∞" if value > 0 else "−∞"
+    if value == 0:
+        return "0"
+    value = float(f"{value:.{digits}g}")
+    decimals = min(max(0, digits - 1 - math.floor(math.log10(abs(value)))), 6)
+    return f"{value:,.{decimals}f}".replace("-", "−")
+
+
+def count(value: float | None) -> str:
+    """A whole number with commas."""
+    return NOTHING if value is None else f"{round(value):,}"
+
+
+def share(value: float | None) -> str:
+    """A fraction as per cent. Never rounds up to 100 % what is not whole, nor down to 0 % what is something."""
+    if value is None or math.isnan(value):
+        return NOTHING
+    if value in {0, 1}:
+        return f"{value * 100:.0f} %"
+    if value > 1:
+        return f"{value * 100:.1f} %"
+    clipped = min(max(value * 100, 0.01), 99.99)
+    return f"{clipped:.2f} %" if clipped < 1 or clipped > 99 else f"{clipped:.1f} %"
+
+
+def seconds(value: float | None) -> str:
+    """A duration: ``420 ms``, ``12.5 s``, ``3 min 20 s``, ``2 h 05 min``."""
+    if value is None or math.isnan(value):
+        return NOTHING
+    if value < 1:
+        return f"{number(value * 1000)} ms"
+    if value < 60:
+        return f"{number(value)} s"
+    minutes, rest_s = divmod(round(value), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest_s:02d} s"
+    return f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def size(value: float | None) -> str:
+    """Bytes in binary units."""
+    if value is None:
+        return NOTHING
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if value < 1024:
+            return f"{number(value)} {unit}"
+        value /= 1024
+    return f"{number(value)} TiB"
+
+
+def moment(created: Any) -> str:
+    """RFC 3339 → ``2026-11-21 22:14:05 UTC``; text that is no time comes back as it is."""
+    try:
+        when = datetime.fromisoformat(str(created))
+    except ValueError:
+        return str(created)
+    return when.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def load(step: dict[str, Any]) -> str:
+    """What a step asked of the target: ``poisson 20/s``, ``10 → 50/s``, ``64 concurrent``."""
+    if step.get("arrivals") == "closed":
+        end = step.get("concurrency_end")
+        return f"{span(step.get('concurrency'), end)} concurrent"
+    if step.get("rate_rps") is None:
+        return str(step.get("arrivals"))
+    return f"{step['arrivals']} {span(step['rate_rps'], step.get('rate_end_rps'))}/s"
+
+
+def span(first: float | None, last: float | None) -> str:
+    """One value, or two with an arrow between them."""
+    return number(first) if last is None or last == first else f"{number(first)} → {number(last)}"
+
+
+def signed_share(value: float | None) -> str:
+    """An error as per cent with its sign; ``0 %`` is exactly none."""
+    if value is None or math.isnan(value):
+        return NOTHING
+    return "0 %" if value == 0 else f"{'+' if value > 0 else '−'}{number(abs(value) * 100)} %"
+
+
+def adjusted_row(summary: dict[str, Any]) -> dict[str, Any]:
+    """The adjusted percentiles of a metric in the shape of the plain ones, for a table that shows both."""
+    blank: dict[str, Any] = dict.fromkeys(("mean", "min", "max", *PERCENTILES)) | {"n": None}
+    prefix = "adjusted."
+    reasons = {k.removeprefix(prefix): v for k, v in summary["withheld"].items() if k.startswith(prefix)}
+    return blank | {k: v for k, v in summary["adjusted"].items() if k in PERCENTILES} | {"withheld": reasons}
+
+
+def printable(text: Any) -> str:
+    """Text without characters that steer a terminal or break a line: each becomes its Python escape."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
+
+
+def own_error(generator: dict[str, Any]) -> str:
+    """The generator's own error in a line, to stand beside the latency that it reports."""
+    late = f"p99 {number(generator['lateness_p99_ms'])} ms"
+    sent, exact = share(generator["sent_share"]), share(generator["exact_share"])
+    return f"the generator's own error: sends late by {late}; {sent} of what was due was sent; {exact} of stamps exact"
+
+
+def notes(steps: list[dict[str, Any]]) -> list[str]:
+    """What a reader of the figures must know beyond them."""
+    found = []
+    few = [s["label"] for s in steps if any(s[m]["withheld"].get("p99") for m in ("ttft_ms", "tpot_ms", "e2e_ms"))]
+    if few:
+        least = min(s["ttft_ms"]["n"] for s in steps if s["label"] in few)
+        found.append(
+            f"Withheld (–): percentiles that too few requests cannot bound, here with as few as {count(least)}; p99 needs 299, p99.9 2,995."
+        )
+    whole = [s["label"] for s in steps if s["ok"] and not s["ttft_ms"]["n"]]
+    if whole:
+        found.append(
+            f"Answers came whole, not as streams, in {', '.join(whole)}: TTFT, TPOT and gaps do not exist there."
+        )
+    hidden = [s["label"] for s in steps if s["hidden_reasoning"]]
+    if hidden:
+        found.append(
+            f"The target reasoned out of sight in {', '.join(hidden)}: TTFT holds that time, TPOT leaves those tokens out."
+        )
+    failed = [s["label"] for s in steps if s["requests"] and not s["ok"]]
+    if failed:
+        found.append(f"No request ended ok in {', '.join(failed)}: there is no latency to tell.")
+    return found

@@ -90,7 +90,12 @@ def report(run_ref: str, form: str, output: Path | None, runs_dir: Path) -> None
 @click.argument("run_ref", metavar="[RUN]", required=False)
 @click.argument("query", metavar='[NAME | "SELECT ..."]', required=False)
 @click.option(
-    "--format", "form", type=click.Choice(["table", "csv", "json", "parquet"]), default="table", show_default=True
+    "--format",
+    "form",
+    type=click.Choice(["table", "csv", "json", "parquet"]),
+    default="table",
+    show_default=True,
+    help="Form of the rows.",
 )
 @click.option(
     "--param",

@@ -11,7 +11,7 @@ import re
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-_NUMBER = r"(\d+(?:\.\d*)?|\.\d+)(?:[eE]([+-]?\d{1,3}))?"
+_NUMBER = r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE]([+-]?[0-9]{1,3}))?"
 _DURATION_PART = re.compile(_NUMBER + r"\s*([^\W\d_]+)\s*")
 _RATE = re.compile(_NUMBER + r"\s*/\s*([^\W\d_]+)\Z")
 _SHARE = re.compile(_NUMBER + r"\s*%\Z")

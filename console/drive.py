@@ -66,7 +66,7 @@ def code_of(end: RunEnd, report: Mapping[str, Any]) -> int:
         codes.append(exits.INTERRUPTED)
     if end.succeeded == 0:
         codes.append(exits.NO_SUCCESS)
-    if report["verdict"] != "VALID":
+    if report["verdict"]["verdict"] != "VALID":
         codes.append(exits.INVALID)
     return exits.first(codes)
 

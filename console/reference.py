@@ -10,14 +10,15 @@ import inspect
 import io
 import itertools
 import tokenize
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import ModuleType
 
 import click
 
 from analysis import catalog
 from console import cli, exits
-from generator import schema
+from generator import names, schema
 
 DOCS = Path(__file__).parents[1] / "docs"
 
@@ -97,6 +98,8 @@ def tables_page() -> str:
         parts.append(f"## {table}\n\n`{table}.parquet`\n")
         rows = [(f"`{f.name}`", str(f.type), meanings[table].get(f.name, "")) for f in columns]
         parts.append(_table(("column", "type", "meaning"), rows))
+    parts.append("## Outcomes\n\nEvery value of `requests.outcome`.\n")
+    parts.append(_table(("outcome", "meaning"), [(f"`{name}`", outcome_comments()[name]) for name in names.OUTCOMES]))
     return "\n".join(parts)
 
 
@@ -108,32 +111,38 @@ PAGES: dict[str, Callable[[], str]] = {
 
 
 def column_comments() -> dict[str, dict[str, str]]:
-    """Table → column → its comment in generator/schema.py; columns that need none are left out."""
-    source = inspect.getsource(schema)
-    comments = {
-        token.start[0]: token.string.lstrip("# ")
-        for token in tokenize.generate_tokens(io.StringIO(source).readline)
-        if token.type == tokenize.COMMENT
-    }
-    found: dict[str, dict[str, str]] = {}
-    for variable, name, lines in _columns(ast.parse(source)):
-        text = " ".join(comments[line] for line in lines if line in comments)
-        if text:
-            found.setdefault(variable.lower(), {})[name] = text
-    return {table: found.get(table, {}) for table in schema.TABLES}
-
-
-def _columns(tree: ast.Module) -> Iterator[tuple[str, str, range]]:
-    """(variable, column, its lines) of each ``("name", type)`` in ``NAME = pa.schema([...])``."""
+    """Table → column → its comment in generator/schema.py."""
+    found: dict[str, dict[str, str]] = {table: {} for table in schema.TABLES}
+    tree, comments = _read(schema)
     for node in tree.body:
-        if not (isinstance(node, ast.Assign) and isinstance(node.value, ast.Call) and node.value.args):
-            continue
-        variable, columns = node.targets[0], node.value.args[0]
-        if isinstance(variable, ast.Name) and isinstance(columns, ast.List):
-            for column in columns.elts:
-                if isinstance(column, ast.Tuple) and isinstance(column.elts[0], ast.Constant):
-                    lines = range(column.lineno, (column.end_lineno or column.lineno) + 1)
-                    yield variable.id, str(column.elts[0].value), lines
+        match node:
+            case ast.Assign(targets=[ast.Name(id=variable)], value=ast.Call(args=[ast.List(elts=columns)])):
+                for column in columns:
+                    if isinstance(column, ast.Tuple) and isinstance(column.elts[0], ast.Constant):
+                        found[variable.lower()][str(column.elts[0].value)] = _beside(column, comments)
+    return found
+
+
+def outcome_comments() -> dict[str, str]:
+    """Outcome → its comment in generator/names.py."""
+    tree, comments = _read(names)
+    for node in tree.body:
+        match node:
+            case ast.Assign(targets=[ast.Name(id="OUTCOMES")], value=ast.Tuple(elts=words)):
+                return {str(w.value): _beside(w, comments) for w in words if isinstance(w, ast.Constant)}
+    raise LookupError("generator/names.py has no OUTCOMES")
+
+
+def _read(module: ModuleType) -> tuple[ast.Module, dict[int, str]]:
+    """A module's tree, and its comments by line."""
+    source = inspect.getsource(module)
+    tokens = tokenize.generate_tokens(io.StringIO(source).readline)
+    return ast.parse(source), {t.start[0]: t.string.lstrip("# ") for t in tokens if t.type == tokenize.COMMENT}
+
+
+def _beside(node: ast.expr, comments: dict[int, str]) -> str:
+    lines = range(node.lineno, (node.end_lineno or node.lineno) + 1)
+    return " ".join(comments[line] for line in lines if line in comments)
 
 
 def _options_table(command: click.Command) -> str:

@@ -13,7 +13,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("generator", "analysis", "simulator", "console")
-CONTRACT = ("generator.schema", "generator.run_dir", "generator.errors", "generator.job")
+CONTRACT = ("generator.schema", "generator.names", "generator.run_dir", "generator.errors", "generator.job")
 ARROWS = {
     "generator": ("generator",),
     "simulator": ("simulator", "generator.apis"),

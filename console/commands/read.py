@@ -67,7 +67,14 @@ def seal(run_ref: str, runs_dir: Path) -> None:
 
 @click.command()
 @run_argument
-@click.option("--format", "form", type=click.Choice(["text", "json", "csv", "html"]), default="text", show_default=True)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "json", "csv", "html"]),
+    default="text",
+    show_default=True,
+    help="Form of the report; csv has a row for each step.",
+)
 @output_option
 @runs_dir_option
 def report(run_ref: str, form: str, output: Path | None, runs_dir: Path) -> None:

@@ -26,9 +26,15 @@ from generator.scenario_fields import (
     WrongError,
 )
 from generator.scenario_target import SIMULATOR, Name, TargetForm, is_name
+from generator.units import duration_ns
 
 MOST_STEPS = 10_000
 MOST_REQUESTS = 1_000_000_000
+
+
+def _said(text: str, description: str) -> Any:
+    """A duration's default, told to editors as a person would write it."""
+    return Field(default=duration_ns(text), description=description, json_schema_extra={"default": text})
 
 
 class WorkloadForm(Strict):
@@ -53,7 +59,7 @@ class WorkloadForm(Strict):
 
 
 class WindowForm(Strict):
-    start_ns: Duration = Field(default=0, alias="from")
+    start_ns: Duration = Field(default=0, alias="from", json_schema_extra={"default": "0s"})
     end_ns: Duration | None = Field(default=None, alias="to")
 
     @model_validator(mode="after")
@@ -147,10 +153,10 @@ class SloForm(Strict):
 
 
 class TimeoutsForm(Strict):
-    connect: Duration = 10_000_000_000
-    first_token: Duration = 120_000_000_000
-    idle: Duration = 60_000_000_000
-    total: Duration = 600_000_000_000
+    connect: Duration = _said("10s", "DNS, TCP and TLS together.")
+    first_token: Duration = _said("120s", "From issued to the first token.")
+    idle: Duration = _said("60s", "Between two tokens.")
+    total: Duration = _said("600s", "From issued to the end.")
 
     @model_validator(mode="after")
     def _some(self) -> TimeoutsForm:
@@ -181,9 +187,11 @@ class Form(Strict):
     matrix: MatrixForm | None = None
     slo: SloForm | None = None
     thresholds: list[Annotated[str, AfterValidator(_rule)]] = Field(default_factory=list)
-    warmup: Duration = Field(default=0, description="Of each step: sent, recorded, and left out of its figures.")
-    pause: Duration = 0
-    drain: Drain = 30_000_000_000
+    warmup: Duration = _said("0s", "Of each step: sent, recorded, and left out of its figures.")
+    pause: Duration = _said("0s", "Of each step: silence after its drain.")
+    drain: Drain = _said(
+        "30s", "Of each step: how long to wait for answers after its end; none starts the next step on time."
+    )
     timeouts: TimeoutsForm = TimeoutsForm()
     connections: ConnectionUse = "reuse"
     probe: Annotated[int, Field(ge=0, le=100)] = 3

@@ -90,6 +90,7 @@ class Connection:
         "closing",
         "fd",
         "handshaking",
+        "idle_since_ns",
         "number",
         "out",
         "requests",
@@ -97,10 +98,11 @@ class Connection:
         "sock",
     )
 
-    def __init__(self, sock: socket.socket, number: int, epoll: select.epoll) -> None:
+    def __init__(self, sock: socket.socket, number: int, epoll: select.epoll, now_ns: int) -> None:
         self.sock = sock
         self.fd = sock.fileno()
         self.number = number
+        self.idle_since_ns = now_ns
         self.send = sock.send
         self.out = bytearray()
         self.requests: deque[tuple[HttpRequest, int]] = deque()

@@ -117,7 +117,9 @@ class Form:
 
     def _cut(self, ident: str, created: int, field: str, text: str) -> tuple[bytes, bytes]:
         """An event as (before its text, the text and what follows)."""
-        before, mark, after = sse(self._event(ident, created, self._choice({field: "\0"}))).partition(b"\\u0000")
+        before, mark, after = sse(self._event(ident, created, self._choice({field: "\0"}))).rpartition(
+            b"\\u0000"
+        )  # the last: a model name may hold one
         assert mark
         return before, orjson.dumps(text)[1:-1] + after
 

@@ -20,8 +20,6 @@ from typing import Protocol
 
 from simulator.settings import Settings
 
-_DRAWS = 1 << 16
-
 
 class Sequence:
     """One answer in the making: ``left`` events are still to come."""
@@ -79,12 +77,14 @@ little for a normal law with a cv above 0.4 or so; gamma needs no cut.
 
 
 class Jitter:
-    """Factors with mean 1, drawn once and read from a seeded place on: a draw for each token would cost 1 µs."""
+    """Factors with mean 1, ``draws`` of them (a power of 2) drawn once and read from a seeded place on: one more for each token
+    would cost 1 µs.
+    """
 
-    def __init__(self, seed: int, cv: float, law: str) -> None:
+    def __init__(self, seed: int, cv: float, law: str, draws: int = 1 << 16) -> None:
         self._rng = random.Random(seed)
         draw = LAWS[law]
-        self.factors = [max(0.0, draw(self._rng, cv)) for _ in range(_DRAWS)] if cv > 0 else [1.0]
+        self.factors = [max(0.0, draw(self._rng, cv)) for _ in range(draws)] if cv > 0 else [1.0]
         self.mask = len(self.factors) - 1
 
     def place(self) -> int:

@@ -60,6 +60,7 @@ def run(settings: Settings, *, until_stdin_closes: bool) -> int:
     if settings.processes == 1:
         with closing(_Control([stopped, sys.stdin.fileno()] if until_stdin_closes else [stopped])) as control:
             return _serve(settings, first, control.fd, 0, lambda: ready([os.getpid()]))
+    signal.signal(signal.SIGCHLD, lambda *_: os.write(wake, b"."))
     return _parent(settings, port, stopped, ready, until_stdin_closes=until_stdin_closes)
 
 
@@ -106,10 +107,13 @@ def _serve(settings: Settings, listener: socket.socket, control: int, process: i
 def _parent(
     settings: Settings, port: int, stopped: int, ready: Callable[[list[int]], None], *, until_stdin_closes: bool
 ) -> int:
-    """Forks, before any thread or library state exists, and waits. Children end when the parent's end of their pipe closes."""
+    """Forks, before any thread or library state exists, and waits until told to stop or until a child ends.
+
+    Children end when the parent's end of their pipe closes, so that a killed parent leaves no orphan.
+    """
     lifeline, hold = os.pipe()
     told, tell = os.pipe()
-    pids = []
+    pids: list[int] = []
     for process in range(settings.processes):
         pid = os.fork()
         if pid == 0:
@@ -119,18 +123,16 @@ def _parent(
         pids.append(pid)
     os.close(tell)
     os.close(lifeline)
-    started = b""
-    while len(started) < len(pids) and (more := os.read(told, len(pids))):
-        started += more
-    if len(started) == len(pids):
+    started = 0
+    while started < len(pids) and stopped not in select.select([told, stopped], [], [])[0]:
+        started += len(os.read(told, 1))
+    if started == len(pids):
         ready(pids)
-        # Only children hold the other end of `told`: it ends when the last of them does; a byte is one child that failed.
-        fds = [stopped, told] + ([sys.stdin.fileno()] if until_stdin_closes else [])
-        with closing(_Control(fds)) as control:
+        with closing(_Control([stopped, sys.stdin.fileno()] if until_stdin_closes else [stopped])) as control:
             select.select([control.fd], [], [])
     os.close(hold)
     codes = [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in pids]
-    return 0 if len(started) == len(pids) and not any(codes) else 1
+    return 0 if started == len(pids) and not any(codes) else 1
 
 
 def _child(settings: Settings, port: int, lifeline: int, tell: int, process: int) -> int:
@@ -142,7 +144,4 @@ def _child(settings: Settings, port: int, lifeline: int, tell: int, process: int
             code = _serve(settings, listen(settings, port), control.fd, process, lambda: os.write(tell, b"."))
     except (OSError, SettingsError) as error:
         print(f"simulator: process {process}: {error}", file=sys.stderr)
-    finally:
-        with suppress(OSError):
-            os.write(tell, b"!")
     return code

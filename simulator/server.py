@@ -22,6 +22,7 @@ from simulator.truth import TOKEN, Log
 
 ACCEPTS_AT_ONCE = 64
 _TICK_NS = 500_000_000
+_COLLECT_NS = 10_000_000_000
 _NS_PER_MS = 1_000_000
 
 
@@ -41,7 +42,10 @@ class Server:
         self._epoll = select.epoll()
         self._connections: dict[int, Connection] = {}
         self._accepted = 0
+        self._full = False
         self._tick_ns = 0
+        self._collect_ns = 0
+        self._keep_alive_ns = settings.keep_alive_ns
 
     def run(self) -> None:
         """Returns when told to stop; what is under way is then cut, and recorded as ``stopped``."""
@@ -97,8 +101,17 @@ class Server:
         self._tick_ns = now + _TICK_NS
         if self._log is not None:
             self._log.turn(now)
-        if self._model.next_ns() is None:
+        if self._model.next_ns() is None and now >= self._collect_ns:
+            self._collect_ns = now + _COLLECT_NS
             gc.collect()
+        if self._keep_alive_ns is not None:
+            idle = [
+                c
+                for c in self._connections.values()
+                if c.answer is None and now - c.idle_since_ns > self._keep_alive_ns
+            ]
+            for connection in idle:
+                self._drop(connection, "gone")
 
     def _write_due(self) -> None:
         # Hot: once a token. Locals, no calls but those that an event needs.
@@ -112,8 +125,7 @@ class Server:
             index = answer.index
             connection = answer.connection
             if index == answer.special or connection.out:
-                if connection.fd in self._connections:
-                    self._write_special(answer, due_ns)
+                self._write_special(answer, due_ns)
                 continue
             size, tail = answer.words[(answer.word + index) & mask]
             data = size + answer.head + tail
@@ -135,6 +147,8 @@ class Server:
     def _write_special(self, answer: Answer, due_ns: int) -> None:
         """An event at which something besides itself happens, or one whose connection is full."""
         connection = answer.connection
+        if connection.answer is not answer:
+            return  # it ended earlier in this very batch of due events
         try:
             if answer.index == answer.special:
                 if answer.index == answer.shape.fault_at and self._break(answer):
@@ -173,7 +187,7 @@ class Server:
             row["first_write_ns"] = row["done_ns"] = now_ns()
             row["status"] = 200
         answer.connection.write(data)
-        self._end(answer, "ok" if shape.fault is None or row["fault"] is None else "fault")
+        self._end(answer, "ok" if row["fault"] is None else "fault")
 
     def _break(self, answer: Answer) -> bool:
         """Makes the answer's fault; True if nothing more of the answer will come."""
@@ -213,6 +227,7 @@ class Server:
     def _end(self, answer: Answer, outcome: str) -> None:
         """The answer is over; the connection goes on, or closes when its last byte is out."""
         connection = answer.connection
+        connection.idle_since_ns = now_ns()
         self._record(answer, outcome)
         if not answer.shape.keep_alive or (answer.shape.streamed and not answer.shape.form.chunked):
             connection.closing = True
@@ -220,9 +235,11 @@ class Server:
 
     def _record(self, answer: Answer, outcome: str) -> None:
         answer.connection.answer = None
+        answer.special = answer.index  # what is still due of it goes to _write_special, which knows that it ended
         row = answer.row
         if answer.sequence is not None:
             row["started_ns"] = answer.sequence.started_ns
+            answer.sequence = None  # they hold each other
         row["written_chunks"] = answer.index if answer.shape.streamed else 0
         self._endpoint.release()
         self._log_request(row, outcome)
@@ -240,19 +257,22 @@ class Server:
             except BlockingIOError:
                 return
             except OSError:
-                return  # descriptors ran out: the client waits in the backlog
+                # Out of descriptors: the client waits in the backlog until a connection has closed.
+                self._epoll.unregister(self._listener.fileno())
+                self._full = True
+                return
             sock.setblocking(False)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if self._tls is not None:
                 sock = self._tls.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
-            connection = Connection(sock, self._accepted, self._epoll)
+            connection = Connection(sock, self._accepted, self._epoll, now_ns())
             self._accepted += 1
             self._connections[connection.fd] = connection
 
     def _read(self, connection: Connection) -> None:
         try:
             found = connection.read()
-            received_ns = now_ns()
+            received_ns = connection.idle_since_ns = now_ns()
             if found is None:
                 self._drop(connection, "gone")
                 return
@@ -303,6 +323,9 @@ class Server:
         """Ends the connection and whatever was under way on it."""
         if self._connections.pop(connection.fd, None) is None:
             return
+        if self._full:
+            self._full = False
+            self._epoll.register(self._listener.fileno(), select.EPOLLIN)
         answer = connection.answer
         if answer is not None:
             if answer.sequence is not None:

@@ -59,6 +59,7 @@ class Settings:
     reasoning: float = 0.0
     body: str = "chunked"
     head: str = "first-token"
+    keep_alive_ns: int | None = None
 
     limits: tuple[Limit, ...] = ()
     concurrency: int | None = None
@@ -156,7 +157,7 @@ OPTIONS: dict[str, Option] = {
     "ttft_per_token": Option(units.duration_ns, "fixed: added to ttft for each input token", "ttft_per_token_ns"),
     "itl": Option(units.duration_ns, "fixed: from one content chunk to the next", "itl_ns"),
     "max_batch": Option(units.positive, "batch: sequences that run at once"),
-    "queue_max": Option(units.count, "batch: answer 503 when so many wait; no bound without it"),
+    "queue_max": Option(units.positive, "batch: answer 503 when so many wait; no bound without it"),
     "prefill_base": Option(units.duration_ns, "batch: a prefill iteration", "prefill_base_ns"),
     "prefill_per_token": Option(units.duration_ns, "batch: added for each input token in it", "prefill_per_token_ns"),
     "prefill_tokens_max": Option(units.positive, "batch: input tokens of one prefill; a longer one goes alone"),
@@ -172,6 +173,9 @@ OPTIONS: dict[str, Option] = {
     "head": Option(
         _choice("first-token", "at-once"),
         "when status line, headers and role chunk go: right before the first token, or at once",
+    ),
+    "keep_alive": Option(
+        units.duration_ns, "close connections that were idle for so long; never without it", "keep_alive_ns"
     ),
     "rpm": Option(units.positive, "requests a minute"),
     "tpm": Option(units.positive, "tokens a minute"),

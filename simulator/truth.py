@@ -67,7 +67,7 @@ _TOKEN_DTYPE = np.dtype(
 )
 SEGMENT_BYTES = TOKEN.size << 17
 SEGMENT_REQUESTS = 5_000
-SEGMENT_NS = 5_000_000_000
+SEGMENT_NS = 2_000_000_000
 # Not the lowest there is: the thread holds the interpreter for moments, and must not starve while it does.
 _NICENESS = 10
 _DELTA = dict.fromkeys(("request_number", "due_ns", "write_ns", "chunk_index"), "DELTA_BINARY_PACKED")

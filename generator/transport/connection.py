@@ -49,6 +49,7 @@ class Connection:
         "_headers",
         "_headers_complete",
         "_informational",
+        "_keep",
         "_out",
         "_parser",
         "_phase",
@@ -88,6 +89,7 @@ class Connection:
         self._dirty = False
         self._headers_complete = False
         self._informational = False
+        self._keep = False
         self._chunked = False
         self._close_delimited = False
         self._phase = _CONNECTING
@@ -279,7 +281,7 @@ class Connection:
         stream.response(status, headers, t_ns)
 
     def _finished(self, stream: Stream, t_ns: int) -> None:
-        reusable = self._parser.should_keep_alive() and not self._dirty and not self._out
+        reusable = self._keep and not self._dirty and not self._out
         self._complete = False
         self._chunked = False
         self.stream = None
@@ -311,6 +313,8 @@ class Connection:
             self._headers = []
         else:
             self._complete = True
+            # Asked here, because the parser forgets the headers with the message's end.
+            self._keep = self._parser.should_keep_alive()
 
     # -- ends ----------------------------------------------------------------------------------------------------------
 

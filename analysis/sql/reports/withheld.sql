@@ -1,0 +1,22 @@
+-- name: withheld
+-- question: Which figures are not printed, and why?
+-- grain: run_id, step_id, metric, figure
+-- column: run_id, step_id, metric, figure [-] what is withheld
+-- column: n, least_n [values] how many there are, and how many it takes to bound the figure from above with 95 % confidence
+-- column: reason [-] in words
+
+WITH asked AS (
+    SELECT run_id, step_id, metric, n, unnest([{figure: 'p99', p: 0.99}, {figure: 'p99.9', p: 0.999}], recursive := true)
+    FROM latency_summary
+)
+
+SELECT
+    run_id,
+    step_id,
+    metric,
+    figure,
+    n,
+    least_n(p) AS least_n,
+    'n too small: ' || n || ' of ' || least_n(p) AS reason
+FROM asked
+WHERE n < least_n(p)

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from duckdb import DuckDBPyConnection
 
-from analysis import catalog
-from analysis.report import charts
+from analysis.report import charts, style, timeline
+from analysis.report.chart_rows import Rows, as_step, gather, without_holes
 from analysis.report.drawing import draw
-from analysis.report.wording import METRICS, count, number, share, span
+from analysis.report.wording import METRICS, brief, count, number, share, span
 
 Row = dict[str, Any]
 Report = dict[str, Any]
 
 HALF, WHOLE, PHONE = 600, 1250, 350
 """Widths of drawings in pixels: half the page, all of it, a phone."""
-
-MOST_INSTANTS = 300
-"""Points of the timeline; a longer run is drawn in longer intervals."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,30 +49,6 @@ class Section:
     title: str
     lead: str
     figures: tuple[Figure, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Rows:
-    """What the charts need beyond the report, as the named queries give it."""
-
-    timeline: list[Row]
-    curves: list[Row]
-    histograms: dict[str, list[Row]]
-    buckets: list[Row]
-
-
-def gather(con: DuckDBPyConnection, report: Report) -> Rows:
-    """Run the queries behind the charts. All are aggregates: their size does not grow with the run's."""
-    last_s = max((s["end_s"] for s in report["steps"] if s["end_s"] is not None), default=0.0)
-    return Rows(
-        timeline=catalog.run(con, "timeline", interval_s=math.ceil(last_s / MOST_INSTANTS) or 1).dicts(),
-        curves=catalog.run(con, "percentile_curve").dicts(),
-        histograms={
-            "ttft_ms": catalog.run(con, "ttft_histogram").dicts(),
-            "icl_ms": catalog.run(con, "icl_histogram").dicts(),
-        },
-        buckets=catalog.run(con, "concurrency_buckets").dicts(),
-    )
 
 
 def sections(con: DuckDBPyConnection, report: Report) -> list[Section]:
@@ -114,7 +86,7 @@ def arrange(report: Report, rows: Rows) -> list[Section]:
 
 
 def _panel(
-    name: str, figure: str, label: str, spec: Callable[[int], charts.Spec] | None, empty: str, wide: int = HALF
+    name: str, figure: str, label: str, spec: Callable[[int], style.Spec] | None, empty: str, wide: int = HALF
 ) -> Panel:
     if spec is None:
         return Panel(name, label, empty=empty)
@@ -125,7 +97,7 @@ def _panel(
 def _step_key(steps: list[Row]) -> tuple[dict[str, str], ...]:
     if len(steps) < 2:
         return ()
-    return tuple({"name": s["label"], "colour": charts.ramp(i, len(steps))} for i, s in enumerate(steps))
+    return tuple({"name": s["label"], "colour": style.ramp(i, len(steps))} for i, s in enumerate(steps))
 
 
 def _axis(steps: list[Row]) -> tuple[str, Callable[[Row], Any]]:
@@ -150,23 +122,14 @@ def _by_load(report: Report, rows: Rows) -> tuple[str, list[tuple[Any, str, Row,
         return title, [(load_of(s), _group(s), s, s["label"]) for s in steps]
     title = "in flight when sent"
     return title, [
-        (b["in_flight"], "", _bucket(b), f"{span(b['in_flight'], b['in_flight_to'])} in flight") for b in rows.buckets
+        (b["in_flight"], "", as_step(b), f"{span(b['in_flight'], b['in_flight_to'])} in flight") for b in rows.buckets
     ]
-
-
-def _bucket(row: Row) -> Row:
-    """A row of concurrency_buckets in the shape of a report's step."""
-    shaped: Row = {
-        m: {level: row[f"{m.removesuffix('_ms')}_{level}_ms"] for level in charts.LEVELS}
-        for m in ("ttft_ms", "tpot_ms", "e2e_ms")
-    }
-    return shaped | {"per_user_tokens_per_s": row["user_speed_p50_tps"]}
 
 
 def _against_load(report: Report, rows: Rows) -> Figure:
     title, points = _by_load(report, rows)
     groups = list(dict.fromkeys(group for _, group, _, _ in points))
-    levels = list(charts.LEVELS) if len(groups) == 1 else ["p50", "p99"]
+    levels = list(style.LEVELS) if len(groups) == 1 else ["p50", "p99"]
     panels = []
     for metric in ("ttft_ms", "tpot_ms", "e2e_ms"):
         drawn = [
@@ -185,7 +148,7 @@ def _against_load(report: Report, rows: Rows) -> Figure:
         label = f"{METRICS[metric]} percentiles against {title}; the figures stand in the table of steps"
         panels.append(_panel(METRICS[metric], "load", label, spec, f"No {METRICS[metric]} was measured."))
     key = (
-        tuple({"name": g, "colour": charts.ramp(i, len(groups))} for i, g in enumerate(groups))
+        tuple({"name": g, "colour": style.ramp(i, len(groups))} for i, g in enumerate(groups))
         if len(groups) > 1
         else ()
     )
@@ -237,7 +200,7 @@ def _distributions(histograms: dict[str, list[Row]], steps: list[Row], key: tupl
                 "text": f"{labels[r['step_id']]}\n{number(r['low_ms'])} – {number(r['high_ms'])} ms: {count(r['n'])}, "
                 f"{share(r['n'] / totals[r['step_id']])}",
             }
-            for r in _without_holes(rows)
+            for r in without_holes(rows)
             if r["step_id"] in labels
         ]
         spec = (lambda width, drawn=drawn: charts.distribution(drawn, names, width)) if drawn else None
@@ -245,18 +208,6 @@ def _distributions(histograms: dict[str, list[Row]], steps: list[Row], key: tupl
         panels.append(_panel(METRICS[metric], "distribution", label, spec, f"No {METRICS[metric]} was measured."))
     note = "Share of requests (TTFT) or of gaps between chunks (ICL) in each interval."
     return Figure("distribution", "Distributions", note, tuple(panels), key)
-
-
-def _without_holes(rows: list[Row]) -> Iterator[Row]:
-    """The bins of a histogram with the empty ones between them and one after them, so that a line falls to zero there."""
-    for i, row in enumerate(rows):
-        yield row
-        after = rows[i + 1] if i + 1 < len(rows) and rows[i + 1]["step_id"] == row["step_id"] else None
-        ratio, low_ms = row["high_ms"] / row["low_ms"], row["high_ms"]
-        until_ms = after["low_ms"] if after else low_ms * ratio
-        while low_ms < until_ms * 0.999:
-            yield {"step_id": row["step_id"], "low_ms": low_ms, "high_ms": low_ms * ratio, "n": 0}
-            low_ms *= ratio
 
 
 def _throughput(report: Report, rows: Rows) -> Figure:
@@ -288,19 +239,6 @@ def _throughput(report: Report, rows: Rows) -> Figure:
     )
 
 
-_PANELS: tuple[tuple[str, dict[str, tuple[str, str]], dict[str, bool]], ...] = (
-    ("in flight", {"in_flight": ("var(--accent-2)", "in flight")}, {"area": True}),
-    (
-        "TTFT, ms",
-        {"ttft_p50_ms": ("var(--accent-1)", "TTFT p50"), "ttft_p99_ms": ("var(--accent-3)", "TTFT p99")},
-        {"log": True},
-    ),
-    ("requests/s", {"sent_rps": ("var(--accent-2)", "sent"), "failed_rps": ("var(--red)", "failed")}, {}),
-    ("output tokens/s", {"output_tokens_per_s": ("var(--accent-2)", "output tokens/s")}, {"area": True}),
-)
-"""Panels of the timeline: title, field → (colour, name), how it is drawn."""
-
-
 def _timeline(rows: list[Row], steps: list[Row]) -> Figure:
     drawn = [r | {"text": _instant(r)} for r in rows]
     spans = [
@@ -313,13 +251,13 @@ def _timeline(rows: list[Row], steps: list[Row]) -> Figure:
             "values": [r[field] for r in rows for field in series],
             **how,
         }
-        for title, series, how in _PANELS
+        for title, series, how in timeline.PANELS
         if any(r[field] is not None for r in rows for field in series)
     ]
 
-    def spec(width: int) -> charts.Spec:
+    def spec(width: int) -> style.Spec:
         kept = spans if width > PHONE else [s | {"label": ""} for s in spans]
-        return charts.timeline(drawn, kept, panels, width)
+        return timeline.timeline(drawn, kept, panels, width)
 
     key = tuple(
         {"name": name, "colour": colour}
@@ -339,7 +277,7 @@ def _timeline(rows: list[Row], steps: list[Row]) -> Figure:
         WHOLE,
     )
     length_s = rows[0]["to_s"] - rows[0]["t_s"] if rows else 1
-    every = "second" if length_s == 1 else f"{number(length_s)} s"
+    every = "second" if length_s == 1 else f"{brief(length_s)} s"
     return Figure(
         "timeline",
         "Timeline",
@@ -358,7 +296,9 @@ def _instant(r: Row) -> str:
     )
     failed = f", {number(r['failed_rps'])}/s failed" if r["failed_rps"] else ""
     speed = f"\n{number(r['output_tokens_per_s'])} output tokens/s"
-    return f"{number(r['t_s'], 5)} s: {number(r['in_flight'])} in flight{ttft}\n{number(r['sent_rps'])}/s sent{failed}{speed}"
+    return (
+        f"{brief(r['t_s'], 6)} s: {brief(r['in_flight'])} in flight{ttft}\n{brief(r['sent_rps'])}/s sent{failed}{speed}"
+    )
 
 
 def _offered(steps: list[Row]) -> Figure:
@@ -397,12 +337,12 @@ def _outcomes(steps: list[Row]) -> Figure:
         }
         for s in steps
         if s["requests"]
-        for rank, outcome in enumerate(charts.OUTCOME_COLOURS)
+        for rank, outcome in enumerate(style.OUTCOME_COLOURS)
         if s["outcomes"].get(outcome)
     ]
     names = [s["label"] for s in steps if s["requests"]]
-    there = [o for o in charts.OUTCOME_COLOURS if any(r["outcome"] == o for r in drawn)]
-    key = tuple({"name": o, "colour": charts.OUTCOME_COLOURS[o]} for o in there)
+    there = [o for o in style.OUTCOME_COLOURS if any(r["outcome"] == o for r in drawn)]
+    key = tuple({"name": o, "colour": style.OUTCOME_COLOURS[o]} for o in there)
     spec = (lambda width: charts.outcomes(drawn, names, width)) if drawn else None
     panel = _panel(
         "all",

@@ -14,7 +14,7 @@ from typing import Any
 from duckdb import DuckDBPyConnection
 
 from analysis.report import figures, wording
-from analysis.report.charts import OUTCOME_COLOURS, ramp
+from analysis.report.style import OUTCOME_COLOURS, ramp
 from analysis.report.terms import TERMS
 
 Fact = dict[str, Any]

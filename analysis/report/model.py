@@ -88,9 +88,7 @@ def _latency(row: Row | None, metric: str, withheld: list[Row]) -> Row:
     """mean, min, p50 … p99_9, max and n in ms; ``adjusted`` where failures have a place; ``withheld``: key → reason."""
     row = row or {}
     found: Row = {key: _finite(row.get(f"{key.replace('_', '')}_ms")) for key in _PLAIN} | {"n": row.get("n") or 0}
-    reasons = {
-        str(r["figure"]).replace("p999", "p99_9"): r["reason"] for r in withheld if f"{r['metric']}_ms" == metric
-    }
+    reasons = {str(r["figure"]).replace(".", "_"): r["reason"] for r in withheld if f"{r['metric']}_ms" == metric}
     adjusted: Row = {}
     for key in ADJUSTED if row.get("adjusted_p50_ms") is not None else ():
         value = row[f"adjusted_{key}_ms"]
@@ -123,6 +121,7 @@ def _step(window: Row, label: str, facts: dict[str, Row], counts: dict[str, int]
     as_said = ("step_id", "name", "cell", "arm", "block", "arrivals", "rate_rps", "rate_end_rps", "burstiness", "concurrency", "concurrency_end")  # fmt: skip
     return {key: window[key] for key in as_said} | {
         "label": label,
+        "load": load(window),
         "start_s": (window["start_ns"] - start_ns) / 1e9 if window["start_ns"] is not None else None,
         "end_s": (window["end_ns"] - start_ns) / 1e9 if window["end_ns"] is not None else None,
         "warmup_s": window["warmup_ns"] / 1e9,

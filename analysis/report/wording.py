@@ -35,9 +35,15 @@ def number(value: float | None, digits: int = 3) -> str:
         return "∞" if value > 0 else "−∞"
     if value == 0:
         return "0"
-    value = float(f"{value:.{digits}g}")
-    decimals = min(max(0, digits - 1 - math.floor(math.log10(abs(value)))), 6)
+    rounded = float(f"{value:.{digits}g}")
+    decimals = min(max(0, digits - 1 - math.floor(math.log10(abs(rounded)))), 6)
     return f"{value:,.{decimals}f}".replace("-", "−")
+
+
+def brief(value: float | None, digits: int = 4) -> str:
+    """As ``number``, without zeros at the end: for settings and counts, which were not measured."""
+    text = number(value, digits)
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def count(value: float | None) -> str:
@@ -103,7 +109,7 @@ def load(step: dict[str, Any]) -> str:
 
 def span(first: float | None, last: float | None) -> str:
     """One value, or two with an arrow between them."""
-    return number(first) if last is None or last == first else f"{number(first)} → {number(last)}"
+    return brief(first) if last is None or last == first else f"{brief(first)} → {brief(last)}"
 
 
 def signed_share(value: float | None) -> str:

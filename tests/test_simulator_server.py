@@ -260,12 +260,12 @@ def test_concurrency_limit():
 
 def test_a_full_queue_is_overload():
     """Beyond queue_max waiting sequences the answer is 503, as servers say that they are overloaded."""
-    with running(timing="batch", max_batch=1, queue_max=1, prefill_base="60s", head="at-once") as server:
-        with server.connect() as runs, server.connect() as waits:
-            for sock in (runs, waits):
-                sock.sendall(request(chat(1)))
-                assert sock.recv(12) == b"HTTP/1.1 200"  # it was admitted; its tokens are a minute away
-            response = ask(server, chat(1))
+    flags = {"timing": "batch", "max_batch": 1, "queue_max": 1, "prefill_base": "60s", "head": "at-once"}
+    with running(**flags) as server, server.connect() as runs, server.connect() as waits:
+        for sock in (runs, waits):
+            sock.sendall(request(chat(1)))
+            assert sock.recv(12) == b"HTTP/1.1 200"  # it was admitted; its tokens are a minute away
+        response = ask(server, chat(1))
     assert response.status == 503
     assert json.loads(response.body)["error"]["code"] == "server_is_overloaded"
 

@@ -11,10 +11,11 @@ import duckdb
 import pyarrow as pa
 
 from analysis import database
+from analysis.database import prepare
 from analysis.relations import Column, Parameter, Query, find, literal, load
 from generator.errors import OpenloopError, QueryError
 
-__all__ = ["Column", "Parameter", "Query", "Result", "arrow", "find", "load", "query", "run"]
+__all__ = ["Column", "Parameter", "Query", "Result", "arrow", "find", "load", "prepare", "query", "run"]
 
 _MISSING = re.compile(r"Table with name (\w+)")
 _WHAT_THERE_IS = "there are: steps, requests, tokens, health, runs, and the queries of `openloop sql`"
@@ -61,7 +62,7 @@ def arrow(con: duckdb.DuckDBPyConnection, text: str) -> pa.RecordBatchReader:
     """As ``query``, but as Arrow batches as they are asked for: for results that are larger than memory."""
     select, names = _one_select(con, text)
     try:
-        database.prepare(con, names)
+        prepare(con, names)
         return con.execute(select).to_arrow_reader()
     except duckdb.Error as e:
         raise _explained(con, e) from e
@@ -83,7 +84,7 @@ def _one_select(con: duckdb.DuckDBPyConnection, text: str) -> tuple[str, list[st
 
 def _rows(con: duckdb.DuckDBPyConnection, select: str, names: list[str]) -> Result:
     try:
-        database.prepare(con, names)
+        prepare(con, names)
         cursor = con.execute(select)
         return Result(tuple(str(d[0]) for d in cursor.description or ()), cursor.fetchall())
     except duckdb.Error as e:

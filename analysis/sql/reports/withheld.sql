@@ -20,3 +20,14 @@ SELECT
     'n too small: ' || n || ' of ' || least_n(p) AS reason
 FROM asked
 WHERE n < least_n(p)
+UNION ALL
+SELECT
+    run_id,
+    step_id,
+    'icl' AS metric,
+    'p99.9' AS figure,
+    n,
+    least_n(q) AS least_n,
+    'inexact stamps could move it by ' || round(moved_ms, 3) || ' ms' AS reason
+FROM icl_bounds
+WHERE q = 0.999 AND n >= least_n(q) AND moved_ms > limit_ms

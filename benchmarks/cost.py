@@ -4,7 +4,7 @@ The socket transport, the aiohttp transport and a bare C epoll reader (``native/
 TTFT 50 ms and ITL 10 ms; the order is reversed in every other round, and figures are medians over rounds.
 
 CPU is that of all client processes (coordinator, workers, their threads) between the first and the last token, from samples of
-the process tree five times a second; nothing is subtracted. The worker's share alone is the slope of its own health rows. What workers
+the process tree twenty times a second; nothing is subtracted. The worker's share alone is the slope of its own health rows. What workers
 spend after the last token, to write what they still hold, is in the last column: all CPU from the first token to their end.
 """
 

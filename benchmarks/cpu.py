@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 
 import psutil
 
-WATCH_S = 0.2
+WATCH_S = 0.05
+LOOK_NS = 200_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +24,11 @@ class Sample:
 
 
 class Watch(threading.Thread):
-    """Samples a process and all its descendants five times a second until told to stop."""
+    """Samples a process and its descendants twenty times a second until told to stop.
+
+    Close samples, because what a process does right after the last token (sealing) must not be spread over the time before it. New
+    descendants are looked for five times a second only: that walks all of /proc.
+    """
 
     def __init__(self, pid: int) -> None:
         super().__init__(daemon=True)
@@ -33,25 +38,40 @@ class Watch(threading.Thread):
         self._ended = threading.Event()
 
     def run(self) -> None:
+        known: list[psutil.Process] = []
+        looked_ns = 0
         while not self._ended.wait(WATCH_S):
-            with contextlib.suppress(psutil.NoSuchProcess):
-                self.samples.append(self._sample())
+            now_ns = time.monotonic_ns()
+            if now_ns - looked_ns >= LOOK_NS:
+                looked_ns = now_ns
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    known = [self._root, *self._root.children(recursive=True)]
+                self._read_words(known)
+            self.samples.append(_sample(known))
 
     def stop(self) -> None:
         self._ended.set()
         self.join()
 
-    def _sample(self) -> Sample:
-        cpu_s: dict[int, float] = {}
-        rss_bytes: dict[int, int] = {}
-        for p in [self._root, *self._root.children(recursive=True)]:
-            with contextlib.suppress(psutil.NoSuchProcess), p.oneshot():
-                times = p.cpu_times()
-                cpu_s[p.pid] = times.user + times.system
-                rss_bytes[p.pid] = p.memory_info().rss
-                if p.pid not in self.commands:
-                    self.commands[p.pid] = " ".join(p.cmdline())
-        return Sample(time.monotonic_ns(), cpu_s, rss_bytes)
+    def _read_words(self, processes: Sequence[psutil.Process]) -> None:
+        # Again each time: between fork and exec a child still has its parent's words.
+        for p in processes:
+            with contextlib.suppress(psutil.Error):
+                self.commands[p.pid] = " ".join(p.cmdline()) or self.commands.get(p.pid, "")
+
+
+def _sample(processes: Sequence[psutil.Process]) -> Sample:
+    cpu_s: dict[int, float] = {}
+    rss_bytes: dict[int, int] = {}
+    t_ns = time.monotonic_ns()
+    for p in processes:
+        with contextlib.suppress(psutil.Error), p.oneshot():
+            if p.status() == psutil.STATUS_ZOMBIE:
+                continue
+            times = p.cpu_times()
+            cpu_s[p.pid] = times.user + times.system
+            rss_bytes[p.pid] = p.memory_info().rss
+    return Sample(t_ns, cpu_s, rss_bytes)
 
 
 def cpu_between(samples: Sequence[Sample], first_ns: int, last_ns: int) -> float:

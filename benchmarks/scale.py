@@ -1,6 +1,6 @@
 """What does a stream cost in memory, and is anything lost with thousands of them? 4,096 at once, answers of 1,000 tokens, one a 500 ms.
 
-(peak RSS − peak RSS at 1 stream) / 4,095, over all worker processes; RSS is sampled five times a second from outside. The run with one
+(peak RSS − peak RSS at 1 stream) / 4,095, over all worker processes; RSS is sampled twenty times a second from outside. The run with one
 stream lasts as long as openloop needs to settle, and its answers are as long as fit into it. Rows are counted against the truth log.
 """
 

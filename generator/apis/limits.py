@@ -47,6 +47,12 @@ _RETRY = (b"retry-after", b"llm_provider-retry-after")  # the second is LiteLLM'
 _SERVER_MS = (b"openai-processing-ms", b"x-envoy-upstream-service-time")
 _REQUEST_ID = (b"x-request-id", b"request-id")
 
+_NAMES = frozenset(
+    (*_LIMIT_REQUESTS, *_REMAINING_REQUESTS, *_RESET_REQUESTS, *_LIMIT_TOKENS, *_REMAINING_TOKENS, *_RESET_TOKENS)
+    + (*_RETRY_MS, *_RETRY, *_SERVER_MS, *_REQUEST_ID)
+)
+_SILENT = Limits()
+
 _GO_PART = re.compile(r"(\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h)")
 _GO_SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 _EPOCH_S = 1e9  # no limit resets in thirty years: a larger number is an instant
@@ -56,20 +62,24 @@ _ID_CHARS = 200
 
 def parse_limits(headers: Headers, now_utc_s: float | None = None) -> Limits:
     """``now_utc_s`` (seconds of the epoch) is what instants count from; without it, the answer's own ``date``."""
-    found = {name: value.decode("utf-8", "replace").strip() for name, value in headers}
-    if now_utc_s is None:
-        now_utc_s = _http_date(found.get(b"date", ""))
+    found = {name: value.decode("utf-8", "replace").strip() for name, value in headers if name in _NAMES}
+    if not found:
+        return _SILENT
+
+    def seconds(names: tuple[bytes, ...]) -> float | None:
+        return _seconds(_first(found, names), headers, now_utc_s)
+
     limit_requests, remaining_requests = _allowance(found, _LIMIT_REQUESTS, _REMAINING_REQUESTS)
     limit_tokens, remaining_tokens = _allowance(found, _LIMIT_TOKENS, _REMAINING_TOKENS)
     retry_ms = _number(_first(found, _RETRY_MS))
     return Limits(
-        retry_after_s=_seconds(_first(found, _RETRY), now_utc_s) if retry_ms is None else retry_ms / 1e3,
+        retry_after_s=seconds(_RETRY) if retry_ms is None else retry_ms / 1e3,
         limit_requests=limit_requests,
         remaining_requests=remaining_requests,
-        reset_requests_s=_seconds(_first(found, _RESET_REQUESTS), now_utc_s),
+        reset_requests_s=seconds(_RESET_REQUESTS),
         limit_tokens=limit_tokens,
         remaining_tokens=remaining_tokens,
-        reset_tokens_s=_seconds(_first(found, _RESET_TOKENS), now_utc_s),
+        reset_tokens_s=seconds(_RESET_TOKENS),
         server_ms=_number(_first(found, _SERVER_MS)),
         server_request_id=_first(found, _REQUEST_ID)[:_ID_CHARS] or None,
     )
@@ -107,7 +117,7 @@ def _number(text: str) -> float | None:
     return value if math.isfinite(value) and value >= 0 else None
 
 
-def _seconds(text: str, now_utc_s: float | None) -> float | None:
+def _seconds(text: str, headers: Headers, now_utc_s: float | None) -> float | None:
     """Seconds from now out of any of the formats; None where it is none of them, or an instant and now is not known."""
     if not text:
         return None
@@ -116,6 +126,8 @@ def _seconds(text: str, now_utc_s: float | None) -> float | None:
         return value
     instant = _rfc_3339(text) or _http_date(text) if value is None else value / (1e3 if value >= _EPOCH_MS else 1)
     if instant is not None:
+        if now_utc_s is None:  # read only here: few limits are instants, and a date costs more than all other headers
+            now_utc_s = _http_date(next((v.decode("latin-1") for n, v in headers if n == b"date"), ""))
         return None if now_utc_s is None else max(0.0, instant - now_utc_s)
     parts = _GO_PART.findall(text)
     if "".join(amount + unit for amount, unit in parts) != text:

@@ -195,7 +195,8 @@ def _explain(document: Document, fault: typing.Mapping[str, Any]) -> str:
     elif kind == "literal_error":
         message = f"{value!r} is not one of {fault['ctx']['expected']}{_nearest(str(value), _literals(fault))}"
     elif error is None:
-        message = f"{_lower(message)}, not {value!r:.80}"
+        shown = "" if set(path) & set(_SECRET_KEYS) else f", not {value!r:.80}"
+        message = _lower(message) + shown
     while path and document.get(path) is None and kind != "extra_forbidden":
         path = path[:-1]
     key = scenario_text.dotted(path)

@@ -48,8 +48,20 @@ _SERVER_MS = (b"openai-processing-ms", b"x-envoy-upstream-service-time")
 _REQUEST_ID = (b"x-request-id", b"request-id")
 
 _NAMES = frozenset(
-    (*_LIMIT_REQUESTS, *_REMAINING_REQUESTS, *_RESET_REQUESTS, *_LIMIT_TOKENS, *_REMAINING_TOKENS, *_RESET_TOKENS)
-    + (*_RETRY_MS, *_RETRY, *_SERVER_MS, *_REQUEST_ID)
+    name
+    for names in (
+        _LIMIT_REQUESTS,
+        _REMAINING_REQUESTS,
+        _RESET_REQUESTS,
+        _LIMIT_TOKENS,
+        _REMAINING_TOKENS,
+        _RESET_TOKENS,
+        _RETRY_MS,
+        _RETRY,
+        _SERVER_MS,
+        _REQUEST_ID,
+    )
+    for name in names
 )
 _SILENT = Limits()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import select
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from generator.errors import MachineError, ScenarioError
 from generator.run_dir import RunDir
 from simulator.settings import SettingsError, from_options
 
+_PACKAGES = str(Path(__file__).resolve().parents[1])
 _START_S = 30.0
 _STOP_S = 60.0
 """It writes the rest of its truth log when it ends."""
@@ -43,7 +45,9 @@ def endpoint(options: Mapping[str, object], log: Path | None = None) -> Iterator
     It lives in a session of its own, so that a Ctrl-C on the terminal does not take it away before the run has drained, and it
     ends when its standard input does, so that a killed console leaves no orphan.
     """
-    command = [sys.executable, "-m", "simulator", "--until-stdin-closes"]
+    # -P: a folder that happens to be called simulator in the current one is not ours.
+    command = [sys.executable, "-P", "-m", "simulator", "--until-stdin-closes"]
+    found = os.pathsep.join(filter(None, [_PACKAGES, os.environ.get("PYTHONPATH")]))
     for key, value in options.items():
         command += [f"--{key.replace('_', '-')}", str(value)]
     with ExitStack() as stack:
@@ -55,6 +59,7 @@ def endpoint(options: Mapping[str, object], log: Path | None = None) -> Iterator
             stderr=errors,
             text=True,
             start_new_session=True,
+            env=os.environ | {"PYTHONPATH": found},
         )
         try:
             yield Endpoint(_url(process, log), process)

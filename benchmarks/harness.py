@@ -27,6 +27,9 @@ from benchmarks.processes import ROOT, BenchmarkError
 
 PACKAGES = ("uvloop", "aiohttp", "httptools", "orjson", "pyarrow", "duckdb")
 
+WIDEST = 12
+"""Columns of a table that can still be read."""
+
 Row = dict[str, Any]
 """A line of a table: names carry units, values are bare numbers or words."""
 
@@ -62,12 +65,15 @@ def _commit() -> str:
 
 
 def show(title: str, made: Mapping[str, str], rows: Sequence[Row], *notes: str) -> str:
-    """A markdown section: how the figures were made, the table, what to know about it."""
-    columns = list(dict.fromkeys(name for row in rows for name in row))
-    lines = [f"### {title}", "", f"`{made['command']}`, {made['date']}; {made['machine']}; {made['versions']}.", ""]
-    lines += ["| " + " | ".join(c.replace("_", " ") for c in columns) + " |", "|" + " --- |" * len(columns)]
-    lines += ["| " + " | ".join(cell(row.get(c)) for c in columns) + " |" for row in rows]
-    return "\n".join([*lines, *(f"\n{n}" for n in notes)])
+    """A markdown section: how the figures were made, the table, what to know about it. A table too wide to read is turned over."""
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    lines = [[name.replace("_", " ") for name in names], *([cell(row.get(name)) for name in names] for row in rows)]
+    if len(names) > WIDEST:
+        lines = [list(column) for column in zip(*lines, strict=True)]
+    text = [" | ".join(line) for line in lines]
+    table = [f"| {line} |" for line in (text[0], " | ".join(["---"] * len(lines[0])), *text[1:])]
+    made_by = f"`{made['command']}`, {made['date']}; {made['machine']}; {made['versions']}."
+    return "\n".join([f"### {title}", "", made_by, "", *table, *(f"\n{note}" for note in notes)])
 
 
 def cell(value: object) -> str:

@@ -96,8 +96,8 @@ def verdict_of(run: Path) -> str:
             f"`openloop report {run} --format json` ended with {said.returncode}: {said.stderr[-1000:]}"
         )
     report = json.loads(said.stdout)
-    broken = sorted({rule["name"] for rule in report["rules"] if rule["broken"]})
-    return ", ".join([report["verdict"], *broken])
+    broken = sorted({rule["name"] for rule in report["verdict"]["rules"] if rule["broken"]})
+    return ", ".join([report["verdict"]["verdict"], *broken])
 
 
 def measure() -> None:

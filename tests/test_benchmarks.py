@@ -237,15 +237,26 @@ def test_the_real_target_says_how_to_get_it(tmp_path, monkeypatch):
         pass
 
 
+MADE = dict.fromkeys(("command", "date", "machine", "versions"), "x")
+
+
 def test_tables_show_every_column_once():
     """Columns are those of all rows; numbers keep three digits, what is missing is a dash."""
-    text = harness.show(
-        "T",
-        dict.fromkeys(("command", "date", "machine", "versions"), "x"),
-        [{"a_us": 1.23456, "b": 12345}, {"c": None}],
-    )
-    assert "| a us | b | c |" in text
-    assert "| 1.23 | 12,345 | – |" in text
+    text = harness.show("T", MADE, [{"a_us": 1.23456, "b": 12345}, {"c": None}])
+    assert text.splitlines()[4:] == [
+        "| a us | b | c |",
+        "| --- | --- | --- |",
+        "| 1.23 | 12,345 | – |",
+        "| – | – | – |",
+    ]
+
+
+def test_a_wide_table_is_turned_over():
+    """More columns than a page holds become rows; nothing is left out."""
+    wide = {f"c{i}": i for i in range(harness.WIDEST + 1)}
+    lines = harness.show("T", MADE, [wide, wide]).splitlines()[4:]
+    assert lines[:3] == ["| c0 | 0 | 0 |", "| --- | --- | --- |", "| c1 | 1 | 1 |"]
+    assert len(lines) == len(wide) + 1
 
 
 @needs_compiler

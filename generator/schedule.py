@@ -40,7 +40,7 @@ def offsets(step: Step, generator: np.random.Generator | None = None) -> Offsets
     if expected(step) > MOST_ARRIVALS:
         raise ValueError(f"step {step.step_id}: more than {MOST_ARRIVALS:,} arrivals")
     tau = _operational_times(step, generator or rng(step.seed), start, end, duration_s)
-    due = np.floor(inverse_ramp(tau, start, end, duration_s) * 1e9).astype(np.int64)
+    due = np.rint(inverse_ramp(tau, start, end, duration_s) * 1e9).astype(np.int64)
     return due[due < step.duration_ns]
 
 
@@ -101,7 +101,7 @@ def _gaps(step: Step, generator: np.random.Generator, count: int) -> NDArray[np.
 
 def trace_offsets(times_s: NDArray[np.float64], speed: float, step: Step) -> Offsets:
     """A trace's times, [n] ascending seconds from its window's start, played ``speed`` times as fast; gaps keep their ratios."""
-    due = np.floor(times_s / speed * 1e9).astype(np.int64)
+    due = np.rint(times_s / speed * 1e9).astype(np.int64)
     return due[due < step.duration_ns][: step.requests]
 
 

@@ -203,6 +203,6 @@ def test_a_schedule_that_no_memory_holds_is_refused_before_it_is_drawn():
 
 def test_a_golden_schedule():
     """The first offsets of seed 42: a change here changes every run that is repeated by its seed."""
-    assert schedule.offsets(step(rate=100, requests=4)).tolist() == [6856526, 16447650, 26858409, 28354113]
+    assert schedule.offsets(step(rate=100, requests=4)).tolist() == [6856527, 16447651, 26858409, 28354113]
     bursts = step("gamma", 5, end=50, duration_s=10, burstiness=0.5)
-    assert schedule.offsets(bursts)[:4].tolist() == [402731399, 613107852, 615126960, 1098684060]
+    assert schedule.offsets(bursts)[:4].tolist() == [402731399, 613107853, 615126961, 1098684060]

@@ -9,6 +9,8 @@ from simulator import encode
 from simulator.connection import Connection
 from simulator.model import Sequence
 
+BROKEN = "The server had an error while it answered"
+
 
 @dataclass(frozen=True, slots=True)
 class Shape:
@@ -124,6 +126,21 @@ class Answer:
         headers.append((b"openai-processing-ms", b"%d" % processing_ms))
         return encode.head(200, headers + shape.headers) + shape.form.role(shape.ident, shape.created)
 
+    def broken(self) -> bytes:
+        """What the shape's fault writes into a stream; empty for those that write nothing."""
+        shape, form = self.shape, self.shape.form
+        match shape.fault:
+            case "bad-json":
+                event = b'{"id":"%b","choices":[{"index":0,"delta":{"content":" br' % shape.ident.encode()
+                return form.framed(b"data: %b\n\n" % event)
+            case "no-finish":
+                return form.close(encode.DONE)
+            case "error-in-200":
+                return form.close(b"data: %b\n\n" % encode.error(BROKEN, "server_error"))
+            case "bad-framing":
+                return b"zz\r\ndata: {}\r\n"
+        return b""
+
     def stream_end(self) -> bytes:
         shape = self.shape
         return shape.form.end(shape.ident, shape.created, shape.finish_reason, shape.counts())
@@ -146,7 +163,7 @@ class Answer:
         if shape.fault == "bad-json":
             body = body[: len(body) // 2]
         if shape.fault == "error-in-200":
-            body = encode.error("The server had an error while it answered", "server_error")
+            body = encode.error(BROKEN, "server_error")
         headers = [(b"openai-processing-ms", b"%d" % processing_ms), *shape.headers]
         return plain(200, body, headers, keep_alive=shape.keep_alive)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
@@ -11,7 +11,7 @@ from simulator import chat, encode
 from simulator.answer import Shape
 from simulator.clock import unix_s
 from simulator.connection import HttpRequest
-from simulator.faults import FAULTS, STATUSES, FaultSource
+from simulator.faults import FAULTS, FaultSource
 from simulator.model import Model
 from simulator.ratelimit import NS_PER_S, Limiter
 from simulator.settings import Settings
@@ -30,7 +30,7 @@ class Reply:
     shape: Shape | None = None
     status: int = 200
     body: bytes = b""
-    headers: encode.Headers = ()  # type: ignore[assignment]  # an empty default that nobody can append to
+    headers: encode.Headers = field(default_factory=list)
     head_at_once: bool = False
 
 
@@ -50,7 +50,8 @@ class Endpoint:
         """An admitted answer is over."""
         self._limiter.release()
 
-    def reply(self, request: HttpRequest, now_ns: int, connection: int) -> Reply:
+    def reply(self, request: HttpRequest, received_ns: int, now_ns: int, connection: int) -> Reply:
+        """``received_ns`` is for the log; limits go by ``now_ns``, which never goes back."""
         base = self._settings.base
         routes = {f"{base}/chat/completions": "POST", f"{base}/models": "GET", "/health": "GET"}
         method = routes.get(request.path)
@@ -64,18 +65,18 @@ class Endpoint:
         if request.path == "/health":
             return Reply(None, body=b'{"status":"ok"}')
         if not self._authorized(request):
-            row = self._row(request, now_ns, connection) if method == "POST" else None
+            row = self._row(request, received_ns, connection) if method == "POST" else None
             return self._refuse(row, 401, "Incorrect API key provided", "invalid_request_error", "invalid_api_key")
         if method == "GET":
             entry = {"id": self._settings.model, "object": "model", "created": 0, "owned_by": "openloop"}
             return Reply(None, body=orjson.dumps({"object": "list", "data": [entry]}))
-        return self._chat(request, now_ns, self._row(request, now_ns, connection))
+        return self._chat(request, now_ns, self._row(request, received_ns, connection))
 
     def _authorized(self, request: HttpRequest) -> bool:
         key = self._settings.api_key
         return key is None or request.headers.get(b"authorization", b"") == b"Bearer " + key.encode()
 
-    def _row(self, request: HttpRequest, now_ns: int, connection: int) -> dict[str, Any]:
+    def _row(self, request: HttpRequest, received_ns: int, connection: int) -> dict[str, Any]:
         number = self._requests
         self._requests += 1
         given = request.headers.get(b"x-request-id")
@@ -84,7 +85,7 @@ class Endpoint:
             "process": self._process,
             "connection": connection,
             "x_request_id": None if given is None else given.decode("latin-1"),
-            "received_ns": now_ns,
+            "received_ns": received_ns,
             "fault": None,
         }
 
@@ -128,15 +129,15 @@ class Endpoint:
             row["wait_ns"] = refused.wait_ns
             body, more = encode.refusal(asked.model, refused)
             return Reply(row, "refused", status=429, body=body, headers=headers + more)
-        if fault in STATUSES:
+        if fault is not None and (status := FAULTS[fault].status) is not None:
             self._limiter.release()
-            row.update(fault=fault, status=STATUSES[fault])
-            body, more = _status_fault(fault)
-            return Reply(row, "fault", status=STATUSES[fault], body=body, headers=headers + more)
+            row.update(fault=fault, status=status)
+            body, more = _failure(status)
+            return Reply(row, "fault", status=status, body=body, headers=headers + more)
         if settings.queue_max is not None and self._model.waiting >= settings.queue_max and settings.timing == "batch":
             self._limiter.release()
             row["status"] = 503
-            body, more = _status_fault("503")
+            body, more = _failure(503)
             return Reply(row, "overloaded", status=503, body=body, headers=headers + more)
         shape = self._shape(request, asked, (input_tokens, output_tokens), row, fault, headers)
         return Reply(row, shape=shape, head_at_once=asked.stream and settings.head == "at-once")
@@ -212,10 +213,10 @@ def _wanted_output(request: HttpRequest, asked: chat.ChatRequest, settings: Sett
     return int(given)
 
 
-def _status_fault(name: str) -> tuple[bytes, encode.Headers]:
-    if name == "429":
+def _failure(status: int) -> tuple[bytes, encode.Headers]:
+    if status == 429:
         return encode.error("Rate limit reached", "requests", "rate_limit_exceeded"), encode.retry_headers(NS_PER_S)
-    if name == "503":
+    if status == 503:
         return encode.error("The server is overloaded", "server_error", "server_is_overloaded"), encode.retry_headers(
             NS_PER_S
         )

@@ -5,23 +5,37 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
-FAULTS = {
-    "429": "refuse with status 429 before anything starts",
-    "500": "answer with status 500",
-    "503": "answer with status 503, overloaded",
-    "reset": "TCP reset in the middle of the answer",
-    "stall": "stop in the middle and leave the connection open until the client closes it",
-    "truncated": "close the connection in the middle, without the end of the framing",
-    "no-finish": "[DONE] and a clean end of the framing in the middle, without a finish_reason",
-    "bad-json": "an event in the middle whose data is broken JSON; the rest goes on",
-    "bad-framing": "a chunk in the middle whose size is not a number, then close",
-    "error-in-200": "an error event in the middle of the answer, then a clean end",
-}
-"""Name → what it does. The middle is after half of the answer's content chunks, rounded down, and at least one. An answer
-that is not streamed knows the statuses, ``reset``, ``stall``, ``truncated``, ``bad-json`` and ``error-in-200``; the two others leave it as it is.
-"""
+GOES_ON, ENDS, CLOSES, RESETS, STALLS = "goes on", "ends", "closes", "resets", "stalls"
+"""What becomes of an answer after its fault: the rest follows; its framing ends; the connection ends (FIN or RST); nothing."""
 
-STATUSES = {"429": 429, "500": 500, "503": 503}
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """``status``: the answer is that status, and nothing starts. ``unstreamed``: it means something for an answer in one piece."""
+
+    help: str
+    then: str
+    status: int | None = None
+    unstreamed: bool = True
+
+
+FAULTS = {
+    "429": Fault("refuse with status 429 before anything starts", ENDS, status=429),
+    "500": Fault("answer with status 500", ENDS, status=500),
+    "503": Fault("answer with status 503, overloaded", ENDS, status=503),
+    "reset": Fault("TCP reset in the middle of the answer", RESETS),
+    "stall": Fault("stop in the middle and leave the connection open until the client closes it", STALLS),
+    "truncated": Fault("close the connection in the middle, without the end of the framing", CLOSES),
+    "no-finish": Fault(
+        "[DONE] and a clean end of the framing in the middle, without a finish_reason", ENDS, unstreamed=False
+    ),
+    "bad-json": Fault("an event in the middle whose data is broken JSON; the rest goes on", GOES_ON),
+    "bad-framing": Fault("a chunk in the middle whose size is not a number, then close", CLOSES, unstreamed=False),
+    "error-in-200": Fault("an error event in the middle of the answer, then a clean end", ENDS),
+}
+"""By name. The middle is after half of the answer's content chunks, rounded down, and at least one. An answer in one piece has
+``bad-json`` and ``error-in-200`` as its body.
+"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from simulator.answer import Answer, plain
 from simulator.api import Endpoint
 from simulator.clock import Timer, now_ns
 from simulator.connection import BadHttpError, Connection, HttpRequest
+from simulator.faults import ENDS, FAULTS, GOES_ON, RESETS, STALLS
 from simulator.settings import Settings
 from simulator.truth import TOKEN, Log
 
@@ -191,37 +192,25 @@ class Server:
 
     def _break(self, answer: Answer) -> bool:
         """Makes the answer's fault; True if nothing more of the answer will come."""
-        shape, row, connection = answer.shape, answer.row, answer.connection
-        fault, form = shape.fault, shape.form
-        if fault is None or (not shape.streamed and fault in ("no-finish", "bad-framing", "bad-json", "error-in-200")):
-            # An answer in one piece carries the last two in its body.
-            if fault in ("bad-json", "error-in-200"):
-                row["fault"] = fault
+        shape, connection = answer.shape, answer.connection
+        if shape.fault is None:
             return False
-        row["fault"] = fault
-        if fault == "bad-json":
-            connection.write(
-                form.framed(
-                    b'data: {"id":"%b","choices":[{"index":0,"delta":{"content":" br\n\n' % shape.ident.encode()
-                )
-            )
+        fault = FAULTS[shape.fault]
+        if not (shape.streamed or fault.unstreamed):
+            return False
+        answer.row["fault"] = shape.fault
+        if shape.streamed and (data := answer.broken()):
+            if fault.then == ENDS:
+                answer.row["done_ns"] = now_ns()
+            connection.write(data)
+        if fault.then == GOES_ON or (fault.then == ENDS and not shape.streamed):
             return False
         assert answer.sequence is not None
         self._model.cancel(answer.sequence)
-        if fault == "stall":
-            return True
-        if fault == "no-finish":
-            connection.write(form.close(encode.DONE))
-        elif fault == "error-in-200":
-            body = encode.error("The server had an error while it answered", "server_error")
-            connection.write(form.close(b"data: %b\n\n" % body))
-        elif fault == "bad-framing":
-            connection.write(b"zz\r\ndata: {}\r\n")
-        if fault in ("no-finish", "error-in-200"):
-            row["done_ns"] = now_ns()
+        if fault.then == ENDS:
             self._end(answer, "fault")
-        else:
-            self._drop(connection, "fault", reset=fault == "reset", abrupt=True)
+        elif fault.then != STALLS:
+            self._drop(connection, "fault", reset=fault.then == RESETS, abrupt=True)
         return True
 
     def _end(self, answer: Answer, outcome: str) -> None:
@@ -297,7 +286,9 @@ class Server:
             self._drop(connection, "gone")
 
     def _answer(self, connection: Connection, request: HttpRequest, received_ns: int) -> None:
-        reply = self._endpoint.reply(request, received_ns, connection.number)
+        # One that was pipelined arrives, for limits and model, when the answer before it has ended.
+        arrived_ns = max(received_ns, connection.idle_since_ns)
+        reply = self._endpoint.reply(request, received_ns, arrived_ns, connection.number)
         if reply.shape is None:
             if reply.row is not None:
                 reply.row["first_write_ns"] = reply.row["done_ns"] = now_ns()
@@ -308,7 +299,7 @@ class Server:
         assert reply.row is not None
         answer = Answer(connection, reply.row["request_number"], reply.shape, reply.row)
         connection.answer = answer
-        answer.sequence = self._model.arrive(answer, received_ns, reply.shape.input_tokens, reply.shape.events)
+        answer.sequence = self._model.arrive(answer, arrived_ns, reply.shape.input_tokens, reply.shape.events)
         if reply.head_at_once:
             self.send_head(answer)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -231,8 +231,3 @@ def from_options(values: Mapping[str, object]) -> Settings:
     limits = _windowed(parsed)
     named = {OPTIONS[key].field or key: value for key, value in parsed.items() if key not in _LIMIT_KEYS}
     return Settings(**named, limits=limits)
-
-
-assert {option.field or key for key, option in OPTIONS.items()} - set(_LIMIT_KEYS) <= {
-    field.name for field in fields(Settings)
-}

@@ -1,0 +1,47 @@
+"""docs/simulator.md names what there is."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from simulator import truth
+from simulator.faults import FAULTS
+from simulator.ratelimit import CHARGES, LAWS
+from simulator.settings import OPTIONS, from_options
+
+PAGE = (Path(__file__).parents[1] / "docs" / "simulator.md").read_text()
+NAMED = {word for span in re.findall(r"`([^`\n]+)`", PAGE) for word in [span, *re.findall(r"[\w-]+", span)]}
+
+
+def test_every_column_of_the_truth_log_is_explained():
+    """Both tables, and no column that does not exist."""
+    rows = re.findall(r"^\| (`.*?`(?:, `.*?`)*) \|", PAGE, re.MULTILINE)
+    explained = {name for row in rows for name in re.findall(r"`(.*?)`", row)} - set(FAULTS)
+    assert explained == set(truth.REQUESTS.names) | set(truth.TOKENS.names)
+
+
+def test_every_fault_law_and_charge_is_named():
+    """What an option can be set to is on the page that explains it."""
+    assert {*FAULTS, *LAWS, *CHARGES} <= NAMED
+
+
+def test_named_options_exist():
+    """The options that the scenario on the page sets are real, and together they are valid."""
+    match = re.search(r"simulator: \{(.*)\}", PAGE)
+    assert match is not None
+    pairs = re.findall(r'(\w+): (?:"([^"]*)"|([^,]+))', match[1])
+    assert pairs
+    assert from_options({key: quoted or plain for key, quoted, plain in pairs}).max_batch == 16
+    assert {
+        "ttft",
+        "itl",
+        "jitter",
+        "rpm",
+        "tpm",
+        "limits",
+        "concurrency",
+        "charge",
+        "truth",
+        "processes",
+    } <= NAMED & set(OPTIONS)

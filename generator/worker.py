@@ -28,7 +28,7 @@ from generator.machine import raise_soft_limit
 from generator.pacer import Pacer
 from generator.poller import Poller
 from generator.probing import probe_workload, summary
-from generator.recorder import Recorder
+from generator.recorder import Recorder, warm_up
 from generator.request_row import Redactor
 from generator.run_dir import RunDir
 from generator.schedule import shard
@@ -98,6 +98,7 @@ class Worker:
         """Until told to finish, or until the control pipe ends."""
         for transport in self._desk.transports.values():
             await transport.start()
+        warm_up()
         self._garbage.freeze()
         self._breathe()
         self._health()

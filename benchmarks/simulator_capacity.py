@@ -3,7 +3,8 @@
 A C reader (``native/reader.c``) drives a closed loop of streams; one token is one event in one ``send(2)``. CPU is user + system of
 the simulator alone, its truth log included, between two instants while all streams run, over the tokens that the truth log
 says were written between them. Lateness is write_ns − due_ns of the same tokens. The kernel's share is the system time: a send over
-loopback runs the receiver's side of TCP, too, in the sender's time.
+loopback runs the receiver's side of TCP, too, in the sender's time. Kept waiting is the share of the time in which its loop was ready to run and
+the machine ran somebody else (``/proc/PID/schedstat``): where it is not near 0, lateness is the neighbours'.
 """
 
 from __future__ import annotations
@@ -30,9 +31,9 @@ def measured(folder: Path, streams: int, itl: str, seconds: float) -> harness.Ro
         command = [str(reader), str(server["port"]), str(streams), str(seconds + 2 * SETTLE_S), str(TOKENS)]
         client = subprocess.Popen(pinned(command, 1), stdout=subprocess.PIPE)
         time.sleep(SETTLE_S)
-        before, first_ns = process.cpu_times(), time.monotonic_ns()
+        before, waited_ns, first_ns = process.cpu_times(), _waited_ns(process.pid), time.monotonic_ns()
         time.sleep(seconds)
-        after, last_ns = process.cpu_times(), time.monotonic_ns()
+        after, waited_ns, last_ns = process.cpu_times(), _waited_ns(process.pid) - waited_ns, time.monotonic_ns()
         out, _ = client.communicate(timeout=60)
         if client.returncode != 0:
             raise BenchmarkError(f"the reader ended with {client.returncode}: {out.decode(errors='replace')}")
@@ -53,10 +54,16 @@ def measured(folder: Path, streams: int, itl: str, seconds: float) -> harness.Ro
         "cpu_us_per_token": (user_s + system_s) / found["tokens"] * 1e6,
         "of_it_system_us": system_s / found["tokens"] * 1e6,
         "cpu_share": (user_s + system_s) / window_s,
+        "kept_waiting_share": waited_ns / (last_ns - first_ns),
         "late_p50_us": found["p50"],
         "late_p99_us": found["p99"],
         "sent_whole_share": found["whole"],
     }
+
+
+def _waited_ns(pid: int) -> int:
+    """Time that the process's first thread spent runnable and not running, in ns."""
+    return int(Path(f"/proc/{pid}/schedstat").read_text().split()[1])
 
 
 def measure() -> None:

@@ -116,6 +116,9 @@ def warnings(plan: Plan, needs: Needs, machine: Machine) -> list[str]:
     ]
     if few:
         found.append(f"too few requests for a p99 with a bound ({ENOUGH_FOR_P99} at least): {_names(few)}")
+    idle = [s for s in plan.steps if s.closed and s.requests < max(s.concurrency or 0, s.concurrency_end or 0)]
+    if idle:
+        found.append(f"fewer requests than slots, so some slots send nothing: {_names(idle)}")
     empty = [s for s, n in zip(plan.steps, needs.steps, strict=True) if n.requests == 0]
     if empty:
         found.append(f"no arrival falls into {_names(empty)}: lengthen it or raise its rate")

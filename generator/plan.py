@@ -185,7 +185,7 @@ def _target(name: str, form: TargetForm, scenario: Form) -> job.Target:
     times = scenario.timeouts
     return job.Target(
         name=name,
-        url=form.url,
+        url=form.url.rstrip("/"),
         api=form.api,
         model=form.model or SIMULATED_MODEL,
         api_key=form.api_key,
@@ -221,13 +221,15 @@ def _schedules(
         )
     arrivals: dict[int, NDArray[np.int64]] = {}
     lengths: dict[int, NDArray[np.int32]] = {}
+    replays: dict[str, trace.Trace] = {}
     counted = []
     for step, step_form in zip(steps, forms, strict=True):
         if step.closed:
             counted.append(step)
             continue
         if step_form.trace is not None:
-            replayed = _replay(step_form)
+            key = step_form.trace.model_dump_json()
+            replayed = replays[key] = replays.get(key) or _replay(step_form)
             due = schedule.trace_offsets(replayed.times_s, step_form.trace.speed, step)
             if job.Length("trace") in (step.workload.input_tokens, step.workload.output_tokens):
                 lengths[step.step_id] = replayed.lengths[: len(due)]

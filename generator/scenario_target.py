@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, WithJsonSchema, field_validator, model_validator
 
+from generator.apis.table import API
 from generator.scenario_fields import HeaderName, Money, Strict, WrongError
-
-Api = Literal["openai-chat", "openai-completions", "openai-responses", "anthropic-messages", "http-json"]
 
 SIMULATOR = "simulator"
 SIMULATED_MODEL = "simulated"
@@ -34,6 +33,15 @@ def _named(value: str) -> str:
 Name = Annotated[str, AfterValidator(_named)]
 
 
+def _known(value: str) -> str:
+    if value not in API:
+        raise ValueError(f"unknown API {value!r}; this version speaks {', '.join(API)}")
+    return value
+
+
+ApiName = Annotated[str, AfterValidator(_known), WithJsonSchema({"enum": list(API)})]
+
+
 class TlsForm(Strict):
     verify: bool = True
     ca: str | None = Field(default=None, description="File of PEM certificates to trust in place of the system's.")
@@ -54,7 +62,7 @@ class TargetForm(Strict):
     url: str = Field(
         description="Base URL, such as https://api.example.com/v1; or simulator, which starts the built-in endpoint."
     )
-    api: Api = "openai-chat"
+    api: ApiName = "openai-chat"
     model: str | None = Field(default=None, min_length=1)
     api_key: str | None = Field(
         default=None, description="${NAME} is read from the environment and never written anywhere."

@@ -263,6 +263,10 @@ def test_a_machine_that_lacks_ports(planned, monkeypatch):
             "too short to be",
         ),
         ({"workers": 64, "steps": [{"concurrency": 1, "requests": 999}]}, "64 workers share 8 processors"),
+        (
+            {"steps": [{"concurrency": 400, "requests": 300}]},
+            "fewer requests than slots, so some slots send nothing: closed 400",
+        ),
         ({"probe": 0, "steps": [{"concurrency": 1, "requests": 999}]}, "probe: 0"),
     ],
 )

@@ -69,8 +69,7 @@ GOLDEN = [
     ("  model: some", "  modle: some", "s.yaml:6: target.modle: unknown key; nearest: 'model'"),
     ("duration: 30s", "durration: 30s", "s.yaml:10: steps.0.durration: unknown key; nearest: 'duration'"),
     ("attainment", "attain", "s.yaml:12: slo.attain: unknown key; nearest: 'attainment'"),
-    ("openai-chat", "openai-chatt", ("s.yaml:5: target.api: 'openai-chatt' is not one of 'openai-chat', 'openai-completions', "
-     "'openai-responses', 'anthropic-messages' or 'http-json'; nearest: 'openai-chat'")),
+    ("openai-chat", "openai-chatt", "s.yaml:5: target.api: unknown API 'openai-chatt'; this version speaks openai-chat"),
     ("poisson", "poison", ("s.yaml:10: steps.0.arrivals: 'poison' is not one of 'poisson', 'constant', 'gamma', 'trace' or "
      "'closed'; nearest: 'poisson'")),
     ("20/s", "20", "s.yaml:10: steps.0.rate: a rate with its unit is wanted, such as 20/s, not 20; write 20/s"),

@@ -11,7 +11,7 @@ from pathlib import Path
 from benchmarks import harness, truth
 from benchmarks.processes import ROOT, openloop, simulator
 
-TRACE = ROOT / "scenarios" / "data" / "AzureLLMInferenceTrace_conv.csv"
+TRACE = ROOT / "scenarios" / "data" / "AzureLLMInferenceTrace_conv.csv.gz"
 MODEL = {
     "timing": "batch",
     "max_batch": 256,

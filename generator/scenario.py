@@ -199,8 +199,8 @@ def _explain(document: Document, fault: typing.Mapping[str, Any]) -> str:
         message = _lower(message) + shown
     while path and document.get(path) is None and kind != "extra_forbidden":
         path = path[:-1]
-    key = scenario_text.dotted(path)
-    return f"{document.place(path)}: {key}: {message}" if key else f"{document.place(path)}: {message}"
+    place, key = document.place(path), scenario_text.dotted(path)
+    return f"{place}: {key}: {message}" if key and not place.endswith(f" {key}") else f"{place}: {message}"
 
 
 def _literals(fault: typing.Mapping[str, Any]) -> list[str]:

@@ -107,11 +107,11 @@ def test_a_shipped_scenario_drives_any_target():
         ("quick", {}, ["target.0=1"], "--set target.0: target is no list; it has no item 0"),
         ("quick", {}, ["workload.input_tokens.fixed=1"], ("--set workload.input_tokens.fixed: workload.input_tokens is 100, which has nothing "
          "named 'fixed' inside")),
-        ("quick", {}, ["steps.0.reqests=1"], "--set steps.0.reqests: steps.0.reqests: unknown key; nearest: 'requests'"),
+        ("quick", {}, ["steps.0.reqests=1"], "--set steps.0.reqests: unknown key; nearest: 'requests'"),
         ("quick", {}, ["target.url=http://a/v1", "target.model=m", "target.simulator.itl=5ms"], ("--set target.simulator.itl: target.simulator: "
          "simulator options need url: simulator, not http://a/v1")),
-        ("quick", {}, ["target.proxy=http://p:1"], "--set target.proxy: target.proxy: a proxy needs transport: aiohttp (--transport aiohttp)"),
-        ("quick", {"requests": "5"}, ["steps.0.concurrency={from: 1, to: 5}"], ("--set steps.0.concurrency: steps.0.concurrency: a ramp of the "
+        ("quick", {}, ["target.proxy=http://p:1"], "--set target.proxy: a proxy needs transport: aiohttp (--transport aiohttp)"),
+        ("quick", {"requests": "5"}, ["steps.0.concurrency={from: 1, to: 5}"], ("--set steps.0.concurrency: a ramp of the "
          "concurrency needs a duration to ramp over")),
     ],
 )  # fmt: skip

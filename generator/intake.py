@@ -107,6 +107,7 @@ class Intake:
         self._counters[_FIRST_BIN + ttft_bin(t_ns - stream.scheduled_ns)] += 1
 
     def give_up(self, stream: Stream, outcome: str, error_type: str, message: str) -> None:
-        """The answer cannot be used: fail the stream and have its connection closed."""
+        """The answer cannot be used: have its connection closed and fail the stream."""
         self._on_give_up(stream)
+        stream.spoiled(outcome, error_type, message, clock.monotonic_ns())
         stream.failed(outcome, error_type, message, clock.monotonic_ns())

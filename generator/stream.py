@@ -7,6 +7,7 @@ them later, in slices, when reading has nothing to do. The outcome is decided on
 
 from __future__ import annotations
 
+import contextlib
 import zlib
 from typing import TYPE_CHECKING, Any
 
@@ -64,6 +65,7 @@ class Stream:
         "headers_ns",
         "in_flight",
         "inflate",
+        "inflated_bytes",
         "intake",
         "issued_ns",
         "last_byte_ns",
@@ -141,6 +143,7 @@ class Stream:
         self.queued = False
         self.decoder: Decoder | None = None
         self.inflate: Any = None
+        self.inflated_bytes = 0
         self.error_body = b""
         self.answer: Answer | None = None
         self.failure: Failure | None = None
@@ -173,8 +176,7 @@ class Stream:
         self.status = status
         self.headers = headers
         self.headers_ns = t_ns
-        if 200 <= status < 300:
-            self._open_decoder(headers)
+        self._open_decoder(status, headers)
 
     def body(self, payload: bytes, t_ns: int, certain: bool) -> None:
         """Payload of the read that ``reads`` counts now. ``certain``: its stamp is that of its last byte."""
@@ -196,6 +198,13 @@ class Stream:
         self.state = TRANSITIONS["failed"][self.state]
         self.failure = Failure(outcome, error_type, message[:500])
         self._leave(t_ns)
+
+    def spoiled(self, outcome: str, error_type: str, message: str, t_ns: int) -> None:
+        """As ``failed``, for what decoding finds: the framing may have ended by then, which leaves only the outcome to change."""
+        if self.state == ENDED:
+            self.failure = Failure(outcome, error_type, message[:500])
+        else:
+            self.failed(outcome, error_type, message, t_ns)
 
     # -- decoding ---------------------------------------------------------------------------------------------------
 
@@ -232,6 +241,8 @@ class Stream:
         if self.decoder is not None:
             self.answer = self.decoder.finish()
             self.decoder = None
+        elif self.inflate is not None:
+            self.error_body = self._inflated_error_body()
         self.inflate = None
         if self.headers:
             self.limits = parse_limits(self.headers)
@@ -255,7 +266,7 @@ class Stream:
         self.connection = None
         self.intake.left(self)
 
-    def _open_decoder(self, headers: list[tuple[bytes, bytes]]) -> None:
+    def _open_decoder(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
         content_type, encoding = "", ""
         for name, value in headers:
             if name == b"content-type":
@@ -266,7 +277,8 @@ class Stream:
             self.inflate = zlib.decompressobj(_WINDOW_BITS[encoding])
         elif encoding not in ("", "identity"):
             self.inflate = _refuse(encoding)
-        self.decoder = self.intake.apis[self.target.api].decoder(self.request_id, content_type, self.intake.sink)
+        if 200 <= status < 300:
+            self.decoder = self.intake.apis[self.target.api].decoder(self.request_id, content_type, self.intake.sink)
 
     def _feed_inflated(self, decoder: Decoder, pending: list[tuple[bytes, int, int, bool]]) -> None:
         for payload, t_ns, read_index, certain in pending:
@@ -275,11 +287,18 @@ class Stream:
             except (zlib.error, ValueError) as e:
                 self.intake.give_up(self, "stream_error", "content_encoding", str(e))
                 return
-            if self.inflate.unconsumed_tail:
+            self.inflated_bytes += len(plain)
+            if self.inflate.unconsumed_tail or self.inflated_bytes > self.target.max_response_bytes:
                 self.intake.give_up(self, "stream_error", "response_too_large", "inflated beyond max_response_bytes")
                 return
             if plain:
                 decoder.feed(plain, t_ns, read_index, certain)
+
+    def _inflated_error_body(self) -> bytes:
+        """As far as it can be read: an error is told in any case."""
+        with contextlib.suppress(zlib.error, ValueError):
+            return bytes(self.inflate.decompress(self.error_body, ERROR_BODY_BYTES))
+        return b""
 
     def _keep_error_body(self, pending: list[tuple[bytes, int, int, bool]]) -> None:
         for payload, _t_ns, _read_index, _certain in pending:

@@ -41,6 +41,7 @@ class Connection:
 
     __slots__ = (
         "_bodies",
+        "_broken",
         "_chunked",
         "_close_delimited",
         "_complete",
@@ -82,6 +83,7 @@ class Connection:
         self.idle_since_ns = 0
         self._tls = tls
         self._out = b""
+        self._broken: OSError | None = None
         self._headers: list[tuple[bytes, bytes]] = []
         self._bodies: list[bytes] = []
         self.on_body = self._bodies.append  # httptools calls it straight: no frame of ours for each chunk
@@ -116,6 +118,7 @@ class Connection:
         """Send on a connection that stands and is idle."""
         self.stream = stream
         self.uses += 1
+        self._headers = []  # trailers of the answer before are none of this one's headers
         self._parser = httptools.HttpResponseParser(self)
         stream.connection_id = self.connection_id
         stream.remote_addr = self.address[0]
@@ -139,12 +142,22 @@ class Connection:
             n = self._sock.send(data)
         except BlockingIOError:
             n = 0
+        except ConnectionError as e:
+            self._deaf(e)
+            return
         except OSError as e:
             self._lost(e)
             return
         if n < len(data):
             self._out += data[n:]
             self._transport.poller.replace(self._fd, READ | WRITE, self._on_ready)
+
+    def _deaf(self, error: OSError) -> None:
+        """The target takes no more. What it said before (a 413, a TLS alert) may wait to be read; reading finds the end."""
+        self._out = b""
+        self._broken = error
+        self._dirty = True
+        self._transport.poller.replace(self._fd, READ, self._on_readable)
 
     def _on_connecting(self, _mask: int) -> None:
         code = self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
@@ -181,14 +194,12 @@ class Connection:
 
     def _on_ready(self, mask: int) -> None:
         """While something waits to be written; otherwise the poller calls ``_on_readable`` itself."""
-        if mask & WRITE and self._out:
+        if mask & ~WRITE:
+            self._on_readable(mask)
+        if mask & WRITE and self._out and self._phase != _CLOSED:
             out, self._out = self._out, b""
             self._transport.poller.replace(self._fd, READ, self._on_readable)
             self._write(out)  # asks for WRITE again if this is not all of it
-            if not mask & ~WRITE:
-                return
-        if self._phase != _CLOSED:
-            self._on_readable(mask)
 
     def _on_readable(self, _mask: int) -> None:
         try:
@@ -226,8 +237,10 @@ class Connection:
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserError as e:
-            self._cut("stream_error", "http_framing", f"{type(e).__name__}: {e}")
-            return
+            if not self._complete:
+                self._unparsable(stream, t_ns, e)
+                return
+            self._dirty = True  # bytes after the response: the answer stands, the connection is not to be trusted again
         if stream.state != HEADERS:
             self._before_body(stream, t_ns)
         bodies = self._bodies
@@ -252,12 +265,21 @@ class Connection:
         if self._phase == _HANDSHAKE:
             self._handshake(data)
             return b"", False
-        plain, whole, error = tls.decrypt(data)
-        if error == "":
-            self._end_of_file()
-        elif error is not None:
-            self._cut("truncated", "tls", error)
+        plain, whole, end = tls.decrypt(data)
+        if end is not None:
+            if plain:
+                self._transport.soon(lambda: self._tls_ended(end))  # after what was read with it
+            else:
+                self._tls_ended(end)
         return plain, certain and whole
+
+    def _tls_ended(self, end: str) -> None:
+        if self._phase == _CLOSED:
+            return
+        if end:
+            self._cut("truncated", "tls", end)
+        else:
+            self._end_of_file()
 
     def _before_body(self, stream: Stream, t_ns: int) -> None:
         if stream.first_byte_ns is None:
@@ -289,6 +311,8 @@ class Connection:
             self.idle_since_ns = clock.monotonic_ns()
             self._transport.idle.append(self)
         else:
+            if self._tls is not None:
+                self._transport.keep_session(self._tls.session)
             self.close()
         stream.ended(t_ns)
 
@@ -296,7 +320,7 @@ class Connection:
 
     def on_message_begin(self) -> None:
         if self._complete:
-            self._dirty = True  # bytes after the response: not a connection to trust again
+            raise ValueError("bytes after the response")  # before they are taken for a part of it
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self._headers.append((name.lower(), value))
@@ -320,7 +344,9 @@ class Connection:
 
     def _end_of_file(self) -> None:
         stream = self.stream
-        if stream is not None and stream.state == HEADERS and self._close_delimited:
+        # Under TLS only a closing alert tells the end of such a body from a cut (RFC 9112, 9.8).
+        whole = self._tls is None or self._tls.closed
+        if stream is not None and stream.state == HEADERS and self._close_delimited and whole:
             self.stream = None
             self.close()
             stream.ended(stream.last_byte_ns or clock.monotonic_ns())
@@ -329,7 +355,7 @@ class Connection:
 
     def _lost(self, error: OSError | None) -> None:
         """The peer closed or reset."""
-        stream = self.stream
+        stream, error = self.stream, error or self._broken
         self.close()
         if stream is None:
             return
@@ -345,6 +371,11 @@ class Connection:
 
     def _phase_was_open_and_silent(self, stream: Stream) -> bool:
         return self.uses > 1 and stream.first_byte_ns is None and not stream.resent
+
+    def _unparsable(self, stream: Stream, t_ns: int, error: Exception) -> None:
+        if stream.state != HEADERS:
+            self._before_body(stream, t_ns)  # a head that was read with the fault is known all the same
+        self._cut("stream_error", "http_framing", f"{type(error).__name__}: {error}")
 
     def _cut(self, outcome: str, error_type: str, message: str) -> None:
         """The answer cannot be followed any further."""
@@ -370,6 +401,7 @@ class Connection:
         stream = self.stream
         self.stream = None
         self._phase = _CLOSED
+        self._transport.forget(self)
         self._sock.close()
         if stream is not None:
             # Told from the loop, not from within send(): the issuer must not be re-entered.

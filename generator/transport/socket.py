@@ -6,13 +6,14 @@ import asyncio
 import socket
 import ssl
 import sys
+from collections.abc import Callable
 
 from generator import clock
 from generator.apis.api import Api
 from generator.errors import TargetError
 from generator.job import Target
 from generator.poller import Poller
-from generator.stream import Stream
+from generator.stream import WAITING, Stream
 from generator.transport.connection import SO_TIMESTAMPNS, Connection
 from generator.transport.tls import TlsSession, context
 from generator.transport.wire import Wire, port_of, split_url
@@ -57,6 +58,7 @@ class SocketTransport:
         self._turn = 0
         self._resolved_ns = 0
         self._resolving: asyncio.Task[None] | None = None
+        self._opening: set[asyncio.Task[None]] = set()
         # The kernel starts to stamp some time after the first socket asks for it; this one asks before any request.
         self._keeper = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         self.stamp(self._keeper)
@@ -74,9 +76,8 @@ class SocketTransport:
             stream.handed(connection)
             connection.send(stream)
         else:
-            connection = self._connect()
-            stream.handed(connection)
-            self._open(connection, stream)
+            stream.handed(None)
+            self._open(stream)
 
     def drop(self, stream: Stream) -> None:
         """Close the stream's connection without a word to the stream."""
@@ -103,6 +104,8 @@ class SocketTransport:
     async def close(self) -> None:
         if self._resolving is not None:
             self._resolving.cancel()
+        for opening in self._opening:
+            opening.cancel()
         for connection in list(self._connections):
             connection.close()
         self._keeper.close()
@@ -122,9 +125,8 @@ class SocketTransport:
 
     def resend(self, stream: Stream) -> None:
         """Once more, on a connection that cannot be stale."""
-        connection = self._connect()
-        stream.resend(connection)
-        self._open(connection, stream)
+        stream.resend(None)
+        self._open(stream)
 
     def address_failed(self, address: tuple[str, int]) -> None:
         """Put an address that refused at the end of the rotation."""
@@ -133,8 +135,22 @@ class SocketTransport:
                 self._addresses.append(self._addresses.pop(i))
                 return
 
+    def soon(self, act: Callable[[], None]) -> None:
+        """From the loop, once whoever calls now is done; what it queues is decoded."""
+
+        def turn() -> None:
+            act()
+            self.poller.wake()
+
+        self._loop.call_soon(turn)
+
     def fail_soon(self, stream: Stream, error_type: str, message: str) -> None:
-        self._loop.call_soon(self._fail, stream, error_type, message)
+        self.soon(lambda: stream.failed("connect_error", error_type, message, clock.monotonic_ns()))
+
+    def keep_session(self, session: ssl.SSLSession | None) -> None:
+        """``per-request`` resumes TLS as any client with many connections does; ``cold`` does not."""
+        if self._target.connections == "per-request":
+            self._session = session
 
     def forget(self, connection: Connection) -> None:
         self._connections.discard(connection)
@@ -148,10 +164,6 @@ class SocketTransport:
 
     # -- inside ---------------------------------------------------------------------------------------------------------
 
-    def _fail(self, stream: Stream, error_type: str, message: str) -> None:
-        stream.failed("connect_error", error_type, message, clock.monotonic_ns())
-        self.poller.wake()
-
     def _connect(self) -> Connection:
         """A connection that has not started to connect; addresses take turns."""
         family, address = self._addresses[self._turn % len(self._addresses)]
@@ -159,38 +171,48 @@ class SocketTransport:
         tls = None
         if self._context is not None:
             name = self._target.tls.server_name or self._parts.hostname or ""
-            resume = self._session if self._target.connections == "per-request" else None
-            tls = TlsSession(self._context, name, resume)
+            tls = TlsSession(self._context, name, self._session)
         self._made += 1
         connection = Connection(self, self._made, family, address, tls)
         self._connections.add(connection)
         return connection
 
-    def _open(self, connection: Connection, stream: Stream) -> None:
+    def _open(self, stream: Stream) -> None:
+        """A new connection for ``stream``, which has none so far."""
         if self._target.connections == "cold":
-            connection.stream = stream
-            self._loop.create_task(self._open_cold(connection, stream))
+            task = self._loop.create_task(self._open_cold(stream))
+            self._opening.add(task)
+            task.add_done_callback(self._opening.discard)
         else:
-            connection.open(stream)
+            self._open_now(stream)
 
-    async def _open_cold(self, connection: Connection, stream: Stream) -> None:
+    def _open_now(self, stream: Stream) -> None:
+        try:
+            connection = self._connect()
+        except (OSError, ValueError) as e:  # no descriptor left; a server name that no certificate can have
+            self.fail_soon(stream, "connect", str(e))
+            return
+        stream.connection = connection
+        connection.open(stream)
+
+    async def _open_cold(self, stream: Stream) -> None:
         """Cold means the name too: it is looked up for each request, as a client without any cache would."""
         try:
             await self._resolve()
         except TargetError as e:
-            connection.close()
-            self._fail(stream, "dns", str(e))
+            self.fail_soon(stream, "dns", str(e))
             return
-        if connection.stream is stream:
-            connection.open(stream)
+        if stream.state == WAITING:
+            self._open_now(stream)
 
     async def _resolve(self) -> None:
         host, port = self._parts.hostname or "", port_of(self._parts)
         self._resolved_ns = clock.monotonic_ns()
         try:
             found = await self._loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP)
-        except OSError as e:
-            raise TargetError(f"target {self._target.name!r}: {host}: cannot be resolved: {e.strerror or e}") from e
+        except (OSError, UnicodeError) as e:  # a label that is empty or too long is a UnicodeError
+            why = getattr(e, "strerror", None) or e
+            raise TargetError(f"target {self._target.name!r}: {host}: cannot be resolved: {why}") from e
         addresses = [(int(family), (str(address[0]), int(address[1]))) for family, _, _, _, address in found]
         if not addresses:
             raise TargetError(f"target {self._target.name!r}: {host}: has no address")

@@ -13,6 +13,8 @@ from typing import Any
 
 import httptools
 
+from simulator.clock import now_ns
+
 READ_BYTES = 1 << 16
 BODY_BYTES_MAX = 64 << 20
 OUT_BYTES_MAX = 64 << 20
@@ -81,7 +83,10 @@ class _Reader:
 
 
 class Connection:
-    """``out`` holds what the socket did not take; while it holds anything, everything goes through it, in order."""
+    """``out`` holds what the socket did not take; while it holds anything, everything goes through it, in order.
+
+    ``idle_since_ns``: right after the last ``recv(2)`` that brought anything, or the end of the last answer, whichever is later.
+    """
 
     __slots__ = (
         "_epoll",
@@ -98,11 +103,11 @@ class Connection:
         "sock",
     )
 
-    def __init__(self, sock: socket.socket, number: int, epoll: select.epoll, now_ns: int) -> None:
+    def __init__(self, sock: socket.socket, number: int, epoll: select.epoll) -> None:
         self.sock = sock
         self.fd = sock.fileno()
         self.number = number
-        self.idle_since_ns = now_ns
+        self.idle_since_ns = now_ns()
         self.send = sock.send
         self.out = bytearray()
         self.requests: deque[tuple[HttpRequest, int]] = deque()
@@ -127,6 +132,7 @@ class Connection:
             return []
         except OSError:
             return None
+        self.idle_since_ns = now_ns()
         if not data or self._reader is None:
             return None
         return self._feed(self._reader, data)

@@ -254,14 +254,14 @@ class Server:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if self._tls is not None:
                 sock = self._tls.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
-            connection = Connection(sock, self._accepted, self._epoll, now_ns())
+            connection = Connection(sock, self._accepted, self._epoll)
             self._accepted += 1
             self._connections[connection.fd] = connection
 
     def _read(self, connection: Connection) -> None:
         try:
             found = connection.read()
-            received_ns = connection.idle_since_ns = now_ns()
+            received_ns = connection.idle_since_ns
             if found is None:
                 self._drop(connection, "gone")
                 return

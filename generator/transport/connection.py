@@ -254,7 +254,7 @@ class Connection:
                 else:
                     certain = data.endswith(payload[-2:])
             stream.body(payload, t_ns, certain)
-            if stream.pending_bytes > STREAM_BYTES:
+            if stream.pending_bytes > STREAM_BYTES or stream.bytes_received > stream.target.max_response_bytes:
                 self._relieve(stream)
         stream.reads += 1
         if self._complete:

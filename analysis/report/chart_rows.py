@@ -52,12 +52,24 @@ def as_step(row: Row) -> Row:
 
 
 def without_holes(rows: list[Row]) -> Iterator[Row]:
-    """The bins of a histogram with the empty ones between them and one after them, so that a line falls to zero there."""
-    for i, row in enumerate(rows):
+    """The bins of a histogram with the empty ones between them and one at either end, so that a line falls to zero there."""
+    previous: Row | None = None
+    for row in rows:
+        ratio = row["high_ms"] / row["low_ms"]
+        if previous is None or previous["step_id"] != row["step_id"]:
+            if previous is not None:
+                yield _empty_bin(previous, previous["high_ms"], previous["high_ms"] / previous["low_ms"])
+            yield _empty_bin(row, row["low_ms"] / ratio, ratio)
+        else:
+            low_ms = previous["high_ms"]
+            while low_ms < row["low_ms"] * 0.999:
+                yield _empty_bin(row, low_ms, ratio)
+                low_ms *= ratio
         yield row
-        after = rows[i + 1] if i + 1 < len(rows) and rows[i + 1]["step_id"] == row["step_id"] else None
-        ratio, low_ms = row["high_ms"] / row["low_ms"], row["high_ms"]
-        until_ms = after["low_ms"] if after else low_ms * ratio
-        while low_ms < until_ms * 0.999:
-            yield {"step_id": row["step_id"], "low_ms": low_ms, "high_ms": low_ms * ratio, "n": 0}
-            low_ms *= ratio
+        previous = row
+    if previous is not None:
+        yield _empty_bin(previous, previous["high_ms"], previous["high_ms"] / previous["low_ms"])
+
+
+def _empty_bin(row: Row, low_ms: float, ratio: float) -> Row:
+    return {"step_id": row["step_id"], "low_ms": low_ms, "high_ms": low_ms * ratio, "n": 0}

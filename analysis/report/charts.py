@@ -36,8 +36,7 @@ def _x_of_load(rows: list[Row], title: str) -> Spec:
         return {
             "field": "load",
             "type": "ordinal",
-            "scale": {"type": "point", "padding": 0.5},
-            "sort": order,
+            "scale": {"type": "point", "padding": 0.5, "domain": order},
             "axis": axis,
         }
     log = wants_log(loads, 12) and min(loads) > 0
@@ -134,7 +133,7 @@ def value_against_load(rows: list[Row], title: str, width: int, height: int = 20
 def percentile_curves(rows: list[Row], steps: list[str], width: int, height: int = 250) -> Spec:
     """Rows: step, q, ms, text. The axis is −log10(1 − q): each nine takes the same room."""
     marks = {0.0: "0", 0.30103: "50", 1.0: "90", 1.30103: "95", 2.0: "99", 3.0: "99.9", 4.0: "99.99"}
-    rows = [r | {"nines": -math.log10(1 - min(r["q"], 0.99995))} for r in rows]
+    rows = [r | {"nines": round(-math.log10(1 - min(r["q"], 0.99995)), 5)} for r in rows]
     labels = " : ".join(f"abs(datum.value - {v}) < 0.01 ? '{t}'" for v, t in marks.items()) + " : ''"
     top = max((r["nines"] for r in rows), default=1.0)
     x: Spec = {
@@ -254,5 +253,6 @@ def offered_achieved(rows: list[Row], steps: list[str], width: int) -> Spec:
 
 
 def _rows_of_steps(steps: list[str]) -> Spec:
+    # The order comes by "domain", which is data; "sort" would be compiled into an expression, and names are anybody's text.
     axis = {"title": None, "labelLimit": 130, "labelColor": "var(--ink)", "labelPadding": 8}
-    return {"field": "step", "type": "nominal", "sort": steps, "scale": {"domain": steps}, "axis": axis}
+    return {"field": "step", "type": "nominal", "scale": {"domain": steps}, "axis": axis}

@@ -20,10 +20,12 @@ from analysis.report.terms import TERMS
 Fact = dict[str, Any]
 
 _STATES = {
-    "held": ("✓", "held"),
     "broken": ("✕", "broken"),
     "warned": ("!", "warning"),
+    "withheld": ("–", "withheld"),
+    "held": ("✓", "held"),
 }
+_BROKEN = {"INVALID": "broken", "WARN": "warned", "WITHHELD": "withheld"}
 
 
 def render(con: DuckDBPyConnection, report: dict[str, Any], manifest: dict[str, Any]) -> str:
@@ -49,7 +51,7 @@ def page(report: dict[str, Any], chart_sections: list[figures.Section], manifest
     template = environment.from_string((assets / "report.html.j2").read_text(encoding="utf-8"))
     steps = [_step(step, index, report["steps"]) for index, step in enumerate(report["steps"])]
     rules = [_rule(rule, steps) for rule in report["verdict"]["rules"]]
-    rules.sort(key=lambda rule: list(_STATES).index(rule["state"]) if rule["state"] != "held" else len(_STATES))
+    rules.sort(key=lambda rule: list(_STATES).index(rule["state"]))
     text = template.render(
         run=report["run"],
         verdict=report["verdict"],
@@ -90,7 +92,7 @@ def _step(step: dict[str, Any], index: int, steps: list[dict[str, Any]]) -> dict
 
 
 def _rule(rule: dict[str, Any], steps: list[dict[str, Any]]) -> dict[str, Any]:
-    state = "held" if not rule["broken"] else "broken" if rule["level"] == "INVALID" else "warned"
+    state = _BROKEN[rule["level"]] if rule["broken"] else "held"
     mark, word = _STATES[state]
     return rule | {"state": state, "mark": mark, "word": word, "step": _label(rule["step_id"], steps)}
 
@@ -105,12 +107,15 @@ def _error(error: dict[str, Any], steps: list[dict[str, Any]]) -> dict[str, Any]
 
 
 def rules_summary(rules: list[dict[str, Any]]) -> str:
-    """``17 rules: 15 held, 2 warnings``."""
-    by_state = {state: sum(r["state"] == state for r in rules) for state in _STATES}
-    parts = [f"{by_state['broken']} broken"] if by_state["broken"] else []
-    if by_state["warned"]:
-        parts.append(f"{by_state['warned']} {'warning' if by_state['warned'] == 1 else 'warnings'}")
-    return f"{len(rules)} checks of the generator: " + ", ".join([*parts, f"{by_state['held']} held"])
+    """``17 checks of this run: 2 warnings, 15 held``."""
+    plural = {"warned": "warnings"}
+    counts = {state: sum(r["state"] == state for r in rules) for state in _STATES}
+    parts = [
+        f"{n} {plural.get(state, _STATES[state][1]) if n > 1 else _STATES[state][1]}"
+        for state, n in counts.items()
+        if n
+    ]
+    return f"{len(rules)} checks of this run: {', '.join(parts)}"
 
 
 def meaning(report: dict[str, Any]) -> str:

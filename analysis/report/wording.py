@@ -142,12 +142,11 @@ def own_error(generator: dict[str, Any]) -> str:
 def notes(steps: list[dict[str, Any]]) -> list[str]:
     """What a reader of the figures must know beyond them."""
     found = []
-    few = [s["label"] for s in steps if any(s[m]["withheld"].get("p99") for m in ("ttft_ms", "tpot_ms", "e2e_ms"))]
-    if few:
-        least = min(s["ttft_ms"]["n"] for s in steps if s["label"] in few)
-        found.append(
-            f"Withheld (–): percentiles that too few requests cannot bound, here with as few as {count(least)}; p99 needs 299, p99.9 2,995."
-        )
+    shown = ("ttft_ms", "tpot_ms", "e2e_ms")
+    reasons = dict.fromkeys(s[m]["withheld"]["p99"] for s in steps for m in shown if "p99" in s[m]["withheld"])
+    if reasons:
+        told = "; ".join(list(reasons)[:3]) + ("; …" if len(reasons) > 3 else "")
+        found.append(f"– stands for what is withheld or does not exist. Withheld: p99, {told}.")
     whole = [s["label"] for s in steps if s["ok"] and not s["ttft_ms"]["n"]]
     if whole:
         found.append(

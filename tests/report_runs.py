@@ -1,0 +1,130 @@
+"""Run folders in every state that a report must bear, and a verdict that does not depend on the rules of the day."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from fabricate import START_NS, S, answer, beat, request, step, write
+
+from analysis import database
+from analysis.report import model
+from analysis.validity import Rule, Verdict
+from generator.run_dir import RunDir
+
+VALID = Verdict(
+    "VALID", [], [Rule("lateness", "INVALID", 0, "p99 0.05 ms", "at most 1 ms", "fewer requests a worker", False)]
+)
+INVALID = Verdict(
+    "INVALID",
+    ["worker 1 was lost; limit: 0 lost"],
+    [
+        Rule("worker_lost", "INVALID", None, "worker 1 was lost", "0 lost", "look into workers.log", True),
+        Rule("exact_share", "WARN", 0, "91 % of chunks", "at least 98 %", "spread the starts", True),
+    ],
+)
+
+HOSTILE = "</script><img src=x onerror=alert(1)>\"'&<!--\u2028[red]{{ 7*7 }}"
+"""Ends scripts, attributes and comments, opens elements, and speaks to the template and to rich."""
+
+
+def judged(run: RunDir, verdict: Verdict = VALID) -> tuple[Any, dict[str, Any], dict[str, Any]]:
+    """An open connection, the report and the manifest. The caller closes the connection."""
+    manifest = run.read_manifest()
+    con = database.open_runs([run])
+    return con, model.build(con, manifest, verdict), manifest
+
+
+def small(path: Path) -> RunDir:
+    """Two open steps of 10 s. The first: TTFT 10, 20, 30, 40 ms, gaps of 10 ms, all ok. The second: one ok, one refused, one lost."""
+    good = [answer(i, at_ms=100.0 * i, ttft_ms=10.0 * (i + 1), gaps_ms=(10.0,) * 4) for i in range(4)]
+    later = {"scheduled_ns": START_NS + 20 * S, "step_id": 1}
+    last = answer(0, ttft_ms=50.0, gaps_ms=(20.0,) * 2, **later)
+    refused = request(
+        1,
+        **later,
+        outcome="rate_limited",
+        http_status=429,
+        error_type="rate_limit_error",
+        error_message="slow down",
+        finish_reason=None,
+    )
+    refused |= {"output_tokens": None}
+    lost = request(
+        2, **later, outcome="lost", http_status=None, finish_reason=None, issued_ns=None, sent_ns=None, done_ns=None
+    )
+    lost |= dict.fromkeys(("first_byte_ns", "headers_ns", "connection_id", "stamp_source"))
+    steps = [step(0, name="10/s", offered=4, planned_arrivals=4)]
+    steps.append(step(1, name="30/s", start_ns=START_NS + 20 * S, rate_rps=30.0, offered=3, planned_arrivals=3))
+    answers = [*good, last]
+    return write(
+        path,
+        steps=steps,
+        requests=[*(row for row, _ in answers), refused, lost],
+        tokens=[t for _, rows in answers for t in rows],
+        health=[beat(second=s) for s in range(31)],
+        name="small",
+        versions={"duckdb": "2.0.0"},
+    )
+
+
+def empty(path: Path) -> RunDir:
+    """Interrupted before anything was sent: not even a step."""
+    return write(path, interrupted=True)
+
+
+def failed(path: Path) -> RunDir:
+    """One step, no request ok: the target refused every connection."""
+    rows = [
+        request(i, at_ms=i, outcome="connect_error", http_status=None, sent_ns=None, error_type="refused")
+        for i in range(3)
+    ]
+    return write(path, steps=[step(offered=3)], requests=rows, health=[beat(second=s) for s in range(11)])
+
+
+def single(path: Path) -> RunDir:
+    """One request, ok, of one token: no TPOT, no gaps."""
+    row, tokens = answer(gaps_ms=())
+    return write(
+        path, steps=[step(offered=1)], requests=[row], tokens=tokens, health=[beat(second=s) for s in range(11)]
+    )
+
+
+def unstreamed(path: Path) -> RunDir:
+    """Answers came whole: they have no token rows, and end when the body does."""
+    rows = [request(i, at_ms=100 * i, streamed=False, output_tokens=5, token_source="usage") for i in range(5)]
+    return write(path, steps=[step(offered=5)], requests=rows, health=[beat(second=s) for s in range(11)])
+
+
+def hostile(path: Path) -> RunDir:
+    """Every text that a scenario, a model or a target can choose is an attack."""
+    text = {
+        "error_type": HOSTILE,
+        "error_message": HOSTILE,
+        "finish_reason": HOSTILE,
+        "model": HOSTILE,
+        "response_id": HOSTILE,
+    }
+    refused = request(0, outcome="stream_error", **text)
+    row, tokens = answer(1, at_ms=5.0, finish_reason=HOSTILE, model=HOSTILE)
+    steps = [
+        step(0, name=HOSTILE, cell=HOSTILE, offered=2),
+        step(1, name=f"{HOSTILE} 2", start_ns=START_NS + 20 * S, offered=1),
+    ]
+    other, more = answer(0, step_id=1, scheduled_ns=START_NS + 20 * S)
+    return write(
+        path,
+        steps=steps,
+        requests=[refused, row, other],
+        tokens=[*tokens, *more],
+        health=[beat(second=s) for s in range(31)],
+        name=HOSTILE,
+        warnings=[HOSTILE],
+        scenario_digest=HOSTILE,
+        versions={HOSTILE: HOSTILE},
+        host={"hostname": HOSTILE, "model": HOSTILE},
+        targets={HOSTILE: {"url": HOSTILE, "api": HOSTILE, "model": HOSTILE}},
+    )
+
+
+STATES = {"empty": empty, "failed": failed, "single": single, "unstreamed": unstreamed, "small": small}

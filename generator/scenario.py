@@ -132,11 +132,11 @@ def _take_secrets(document: Document) -> dict[str, str]:
         label = re.sub(r"\W", "_", "_".join(str(k) for k in target[-1:])).upper()
         for key in ("api_key", "proxy"):
             value = document.get((*target, key))
-            if isinstance(value, str) and not _VARIABLE.search(value) and (key == "api_key" or "@" in value):
+            if value and isinstance(value, str) and not _VARIABLE.search(value) and (key == "api_key" or "@" in value):
                 _hide(document, (*target, key), f"OPENLOOP_{label}_{key.upper()}", secrets)
         headers = document.get((*target, "headers"))
         for name, value in list(headers.items()) if isinstance(headers, dict) else []:
-            if isinstance(value, str) and _SECRET_HEADER.search(str(name)) and not _VARIABLE.search(value):
+            if value and isinstance(value, str) and _SECRET_HEADER.search(str(name)) and not _VARIABLE.search(value):
                 word = re.sub(r"\W", "_", str(name)).upper()
                 _hide(document, (*target, "headers", name), f"OPENLOOP_{label}_{word}", secrets)
     for path, text in _texts(document.data, ()):
@@ -149,8 +149,9 @@ def _take_secrets(document: Document) -> dict[str, str]:
                     f"{place}: {word} is read only in a target's {', '.join(_SECRET_KEYS)}; write it out here"
                 )
             if word not in secrets:
-                if name not in os.environ:
-                    raise ScenarioError(f"{place}: the environment has no variable {name}; set it: export {name}=…")
+                if not os.environ.get(name):
+                    there = "is empty" if name in os.environ else "is not set"
+                    raise ScenarioError(f"{place}: the environment variable {name} {there}: export {name}=…")
                 secrets[word] = os.environ[name]
     return secrets
 

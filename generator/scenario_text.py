@@ -90,24 +90,10 @@ def dotted(path: Path) -> str:
 
 def parse(text: str, source: str) -> Document:
     """A YAML mapping with the line of every value. Raises ScenarioError on anything else, duplicate keys included."""
-    loader = yaml.SafeLoader(text)
-    try:
-        node = loader.get_single_node()
-        if node is None:
-            raise ScenarioError(f"{source}: empty; a scenario needs a target and steps")
-        places: dict[Path, str] = {}
-        for path, line, key in _walk(node, (), source):
-            if key and path in places:
-                raise ScenarioError(f"{source}:{line}: key {path[-1]!r} is given twice, first at {places[path]}")
-            places[path] = f"{source}:{line}"
-        data = loader.construct_document(node)
-    except yaml.MarkedYAMLError as e:
-        mark = e.problem_mark or e.context_mark
-        raise ScenarioError(f"{source}:{mark.line + 1 if mark else 1}: not YAML: {e.problem or e.context}") from None
-    except (yaml.YAMLError, ValueError) as e:  # ValueError: a date such as 2024-99-99
-        raise ScenarioError(f"{source}: not YAML: {e}") from None
-    finally:
-        loader.dispose()
+    places: dict[Path, str] = {}
+    data = _read(text, source, places)
+    if data is None:
+        raise ScenarioError(f"{source}: empty; a scenario needs a target and steps")
     if not isinstance(data, dict):
         raise ScenarioError(f"{source}:1: a scenario is a mapping of keys such as target and steps, not {data!r:.60}")
     return Document(source, data, places)
@@ -116,9 +102,37 @@ def parse(text: str, source: str) -> Document:
 def value_of(text: str, place: str) -> Any:
     """One YAML value from the command line: ``[1, 2]``, ``10s``, ``true``. Raises ScenarioError."""
     try:
-        return yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError) as e:
-        raise ScenarioError(f"{place}: {text!r} is not a YAML value: {str(e).splitlines()[0]}") from None
+        return _read(text, place, {})
+    except ScenarioError as e:
+        raise ScenarioError(f"{place}: {text!r:.80} is no YAML value: {str(e).rpartition(': ')[2]}") from None
+
+
+def _read(text: str, source: str, places: dict[Path, str]) -> Any:
+    """The data, None where there is none; ``places`` is filled."""
+    loader = yaml.SafeLoader(text)
+    try:
+        node = loader.get_single_node()
+        if node is None:
+            return None
+        for path, line, key in _walk(node, (), source):
+            if key and path in places:
+                raise ScenarioError(f"{source}:{line}: key {path[-1]!r} is given twice, first at {places[path]}")
+            places[path] = f"{source}:{line}"
+        return _unshared(loader.construct_document(node))
+    except yaml.MarkedYAMLError as e:
+        mark = e.problem_mark or e.context_mark
+        raise ScenarioError(f"{source}:{mark.line + 1 if mark else 1}: not YAML: {e.problem or e.context}") from None
+    except (yaml.YAMLError, ValueError) as e:  # ValueError: a date such as 2024-99-99
+        raise ScenarioError(f"{source}: not YAML: {e}") from None
+    finally:
+        loader.dispose()
+
+
+def _unshared(value: Any) -> Any:
+    """A copy in which what an alias repeats is repeated, so that a setting of one step does not reach another."""
+    if isinstance(value, dict):
+        return {key: _unshared(inner) for key, inner in value.items()}
+    return [_unshared(inner) for inner in value] if isinstance(value, list) else value
 
 
 def setting(text: str) -> tuple[Path, Any, str]:

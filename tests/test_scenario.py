@@ -99,7 +99,7 @@ GOLDEN = [
     ("https://api.example.com/v1", "https://u:p@example.com/v1", ("s.yaml:4: target.url: the URL carries a user name; put credentials into api_key "
      "or headers, as ${NAME}")),
     ("  model: some-model\n", "", "s.yaml:3: target: no model: give model, or --model NAME on the command line"),
-    ("EXAMPLE_KEY", "NO_SUCH_KEY", "s.yaml:7: target.api_key: the environment has no variable NO_SUCH_KEY; set it: export NO_SUCH_KEY=…"),
+    ("EXAMPLE_KEY", "NO_SUCH_KEY", "s.yaml:7: target.api_key: the environment variable NO_SUCH_KEY is not set: export NO_SUCH_KEY=…"),
     ("some-model", "${EXAMPLE_KEY}", "s.yaml:6: target.model: ${EXAMPLE_KEY} is read only in a target's api_key, headers, body, proxy; write it out here"),
     ("input_tokens: 512", "input_tokens: 0", "s.yaml:8: workload.input_tokens: input should be greater than or equal to 1, not 0"),
     ("input_tokens: 512", "input_tokens: {normal: {mean: 9, std: 2}}", ("s.yaml:8: workload.input_tokens.normal: sd is missing\n"
@@ -197,6 +197,14 @@ def test_a_laugh_of_aliases_is_refused(refused):
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
     lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 10)]
     assert "too large" in refused("\n".join(lines) + "\n")
+
+
+def test_an_alias_is_a_copy(load):
+    """What an anchor repeats is set apart by ``--set`` and by flags."""
+    text = "target: {url: simulator}\nsteps:\n  - &one {concurrency: 1, requests: 5}\n  - *one\n  - {<<: *one, requests: 7}\n"
+    form = load(text, sets=["steps.0.requests=9"]).form
+    assert [s.requests for s in form.steps] == [9, 5, 7]
+    assert [s.concurrency.start for s in form.steps] == [1, 1, 1]
 
 
 def test_all_faults_are_told_at_once(refused):

@@ -97,9 +97,10 @@ def test_a_shipped_scenario_drives_any_target():
         (None, SIMULATOR | {"duration": "1s", "requests": 1}, [], "--duration and --requests are both given; a step ends by one of them"),
         (None, SIMULATOR | {"duration": "1 parsec"}, [], ("--duration: steps.0.duration: '1 parsec': unknown unit 'parsec' "
          "(units: ns, us, µs, ms, s, m, min, h, d)")),
-        (None, SIMULATOR | {"output_tokens": "[1"}, [], "--output-tokens: '[1' is not a YAML value: while parsing a flow sequence"),
+        (None, SIMULATOR | {"output_tokens": "[1"}, [], "--output-tokens: '[1' is no YAML value: expected ',' or ']', but got '<stream end>'"),
         (None, SIMULATOR | {"seed": "-1"}, [], "--seed: seed: input should be greater than or equal to 0, not -1"),
         (None, SIMULATOR | {"transport": "sockets"}, [], "--transport: transport: 'sockets' is not one of 'socket' or 'aiohttp'; nearest: 'socket'"),
+        ("quick", {}, ["workload.prompts=&a [*a]"], "--set workload.prompts: '&a [*a]' is no YAML value: too large or too deep for a scenario"),
         ("quick", {}, ["steps.0.duration"], "--set steps.0.duration: path=value is wanted, such as steps.0.duration=10s"),
         ("quick", {}, ["steps..duration=1s"], "--set steps..duration=1s: path=value is wanted, such as steps.0.duration=10s"),
         ("quick", {}, ["steps.2.requests=1"], "--set steps.2.requests: steps has 2 items, numbered from 0; there is no 2"),
@@ -161,6 +162,13 @@ def test_variables_are_resolved_apart(monkeypatch):
     assert read.secrets == {"${MY_KEY}": "sk-hush", "${TENANT}": "acme"}
     assert read.form.target.api_key == "${MY_KEY}"
     assert "sk-hush" not in read.text() + repr(read.form) + repr(read.document)
+
+
+def test_a_variable_without_a_value_is_as_good_as_none(monkeypatch):
+    """An empty key is a mistake, and nothing to redact by."""
+    monkeypatch.setenv("MY_KEY", "")
+    said = refused("quick", {}, ["target.api_key=${MY_KEY}"])
+    assert said == "--set target.api_key: target.api_key: the environment variable MY_KEY is empty: export MY_KEY=…"
 
 
 @pytest.mark.parametrize(

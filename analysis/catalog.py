@@ -63,7 +63,7 @@ def arrow(con: duckdb.DuckDBPyConnection, text: str) -> pa.RecordBatchReader:
     select, names = _one_select(con, text)
     try:
         prepare(con, names)
-        return con.execute(select).to_arrow_reader()
+        return con.sql(select).to_arrow_reader()
     except duckdb.Error as e:
         raise _explained(con, e) from e
 

@@ -5,7 +5,6 @@ Everything but click is imported inside the commands, so that ``--help`` answers
 
 from __future__ import annotations
 
-import os
 import sys
 import tempfile
 import traceback
@@ -56,9 +55,8 @@ def main(arguments: list[str] | None = None) -> int:
     except (KeyboardInterrupt, click.Abort):
         click.echo("interrupted", err=True)
         return exits.INTERRUPTED
-    except BrokenPipeError:
-        # Whoever read our output went away (`| head`); Python would complain again when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except SystemExit:
+        # click's answer to a broken pipe: whoever read our output went away (`| head`), which is no fault.
         return exits.GOOD
     except Exception as e:  # noqa: BLE001 - the last resort: anything unforeseen is a fault of ours, told shortly
         tell_fault(e, debug="--debug" in words)

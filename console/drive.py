@@ -68,6 +68,8 @@ def code_of(end: RunEnd, report: Mapping[str, Any]) -> int:
         codes.append(exits.NO_SUCCESS)
     if report["verdict"]["verdict"] != "VALID":
         codes.append(exits.INVALID)
+    if not all(found["holds"] for found in report["thresholds"]):
+        codes.append(exits.THRESHOLD)
     return exits.first(codes)
 
 

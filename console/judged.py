@@ -9,7 +9,7 @@ from typing import Any
 
 from duckdb import DuckDBPyConnection
 
-from analysis import database, validity
+from analysis import database, thresholds, validity
 from analysis.report import csv, html, json, model, text
 from analysis.validity import Verdict
 from generator.run_dir import RunDir, write_whole
@@ -33,11 +33,27 @@ def judged(run: RunDir) -> Iterator[Judged]:
     with database.open_runs([run]) as connection:
         verdict = validity.judge(connection, manifest)
         manifest |= {"verdict": verdict.verdict, "reasons": list(verdict.reasons)}
-        yield Judged(run, connection, manifest, verdict, model.build(connection, manifest, verdict))
+        report = model.build(connection, manifest, verdict)
+        report["thresholds"] = thresholds.judge(connection, manifest.get("thresholds") or ())
+        yield Judged(run, connection, manifest, verdict, report)
+
+
+def as_text(report: dict[str, Any], *, colour: bool = False) -> str:
+    """The report for people, its thresholds below."""
+    return text.render(report, colour=colour) + "".join(f"{line}\n" for line in _thresholds(report))
+
+
+def _thresholds(report: dict[str, Any]) -> Iterator[str]:
+    for found in report["thresholds"]:
+        figure = (
+            "nothing to measure" if found["figure"] is None else f"{found['figure']:.4g} against {found['limit']:.4g}"
+        )
+        kept = "held" if found["holds"] else "FAILED"
+        yield f"threshold {found['rule']}: {kept} in step {found['step_id']} ({found['step']}): {figure}"
 
 
 FORMS = {
-    "text": lambda j: text.render(j.report),
+    "text": lambda j: as_text(j.report),
     "json": lambda j: json.render(j.report),
     "csv": lambda j: csv.render(j.report),
     "html": lambda j: html.render(j.connection, j.report, j.manifest),

@@ -20,6 +20,7 @@ import pytest
 
 from console import exits
 from console.endpoint import endpoint
+from generator.counters import Counters
 from generator.run_dir import RunDir
 
 ROOT = Path(__file__).parents[1]
@@ -209,9 +210,9 @@ def long_run(*more: str) -> subprocess.Popen[str]:
 
 
 def under_way() -> RunDir:
-    """The long run, once it has segments of requests."""
+    """The long run, once each of its two workers has written answers to disk."""
     run = RunDir(Path("runs/long"))
-    until(lambda: list(run.segments.glob("requests-*.parquet")), "a segment")
+    until(lambda: all(list(run.segments.glob(f"requests-{worker}-*.parquet")) for worker in range(2)), "a segment each")
     return run
 
 
@@ -230,7 +231,9 @@ def descendants(process: subprocess.Popen[str]) -> dict[str, list[psutil.Process
 def test_an_interrupted_run_is_sealed(number: signal.Signals) -> None:
     """Ctrl-C, SIGTERM and SIGHUP: issuing stops, what was recorded is sealed and reported, the code is 130."""
     with long_run() as process:
-        run = under_way()
+        run = RunDir(Path("runs/long"))
+        until(run.counters_path.exists, "counters")
+        until(lambda: Counters(run.counters_path, 2).total("step_done"), "an answer")
         process.send_signal(number)
         out, err = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == exits.INTERRUPTED, err

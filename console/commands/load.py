@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -118,9 +119,10 @@ def schema() -> None:
 
 
 def _show(report: dict[str, Any], *, as_json: bool) -> None:
-    from analysis.report import json, text
+    from analysis.report import json
+    from console import judged
 
-    click.echo(json.render(report) if as_json else text.render(report))
+    click.echo(json.render(report) if as_json else judged.as_text(report, colour=sys.stdout.isatty()))
 
 
 def _given(flags: dict[str, str | None]) -> dict[str, str]:

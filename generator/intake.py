@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from generator import clock
 from generator.apis.api import Api, RowSink
 from generator.counters import INDEX, NAMES, ttft_bin
-from generator.stream import ENDED, FAILED, Stream
+from generator.stream import ENDED, FAILED, HEADERS, Stream
 
 if TYPE_CHECKING:
     from generator.pacer import Pacer
@@ -71,6 +71,9 @@ class Intake:
         size = stream.decode() if stream.pending else 0
         if decoder is not None:
             self._counters[_TOKENS] += decoder.answer.rows - before
+        if stream.bytes_received > stream.target.max_response_bytes and stream.state == HEADERS:
+            most_bytes = stream.target.max_response_bytes
+            self.give_up(stream, "stream_error", "response_too_large", f"more than {most_bytes} bytes")
         stream.queued = False
         if stream.state in _OVER:
             counters, step = self._counters, stream.step

@@ -27,6 +27,7 @@ SO_TIMESTAMPNS = 35
 """On 64-bit x86 and Arm Linux; Python has no name for it."""
 
 RECV_BYTES = 65_536
+HEAD_BYTES = 262_144
 ANCILLARY_BYTES = 64
 LAG_SAMPLE = 7
 """Every eighth read is asked how long it waited."""
@@ -45,7 +46,6 @@ class Connection:
         "_chunked",
         "_close_delimited",
         "_complete",
-        "_dirty",
         "_fd",
         "_headers",
         "_headers_complete",
@@ -88,7 +88,6 @@ class Connection:
         self._bodies: list[bytes] = []
         self.on_body = self._bodies.append  # httptools calls it straight: no frame of ours for each chunk
         self._complete = False
-        self._dirty = False
         self._headers_complete = False
         self._informational = False
         self._keep = False
@@ -110,7 +109,10 @@ class Connection:
         self.stream = stream
         code = self._sock.connect_ex(self.address)
         if code not in (0, errno.EINPROGRESS):
-            self._fd_closed_without_poller(code)
+            self.stream = None
+            self.close()
+            # Told from the loop, not from within send(): the issuer must not be re-entered.
+            self._transport.fail_soon(stream, "connect", f"{self.address[0]}: {os.strerror(code)}")
             return
         self._transport.poller.add(self._fd, WRITE, self._on_connecting)
 
@@ -156,7 +158,6 @@ class Connection:
         """The target takes no more. What it said before (a 413, a TLS alert) may wait to be read; reading finds the end."""
         self._out = b""
         self._broken = error
-        self._dirty = True
         self._transport.poller.replace(self._fd, READ, self._on_readable)
 
     def _on_connecting(self, _mask: int) -> None:
@@ -240,7 +241,7 @@ class Connection:
             if not self._complete:
                 self._unparsable(stream, t_ns, e)
                 return
-            self._dirty = True  # bytes after the response: the answer stands, the connection is not to be trusted again
+            self._keep = False  # bytes after the response: the answer stands, the connection is not to be trusted again
         if stream.state != HEADERS:
             self._before_body(stream, t_ns)
         bodies = self._bodies
@@ -255,7 +256,7 @@ class Connection:
                     certain = data.endswith(payload[-2:])
             stream.body(payload, t_ns, certain)
             if stream.pending_bytes > STREAM_BYTES or stream.bytes_received > stream.target.max_response_bytes:
-                self._relieve(stream)
+                stream.intake.relieve(stream)
         stream.reads += 1
         if self._complete:
             self._finished(stream, t_ns)
@@ -284,17 +285,10 @@ class Connection:
     def _before_body(self, stream: Stream, t_ns: int) -> None:
         if stream.first_byte_ns is None:
             stream.first_byte_ns = t_ns
-        if self._headers and self._headers_complete:
-            self._on_header_block(stream, t_ns)
-
-    def _relieve(self, stream: Stream) -> None:
-        stream.intake.relieve(stream)
-        if stream.bytes_received > stream.target.max_response_bytes:
-            stream.intake.give_up(
-                stream, "stream_error", "response_too_large", f"more than {stream.target.max_response_bytes} bytes"
-            )
-
-    def _on_header_block(self, stream: Stream, t_ns: int) -> None:
+        if not self._headers_complete:
+            if stream.bytes_received > HEAD_BYTES:
+                self._cut("stream_error", "http_framing", f"a head of more than {HEAD_BYTES} bytes")
+            return
         headers, self._headers = self._headers, []
         self._headers_complete = False
         status = self._parser.get_status_code()
@@ -303,7 +297,9 @@ class Connection:
         stream.response(status, headers, t_ns)
 
     def _finished(self, stream: Stream, t_ns: int) -> None:
-        reusable = self._keep and not self._dirty and not self._out
+        if stream.state != HEADERS:
+            return  # given up while its last bytes were decoded
+        reusable = self._keep and self._broken is None and not self._out
         self._complete = False
         self._chunked = False
         self.stream = None
@@ -328,8 +324,6 @@ class Connection:
     def on_headers_complete(self) -> None:
         self._informational = self._parser.get_status_code() < 200
         self._headers_complete = not self._informational
-        if not self._headers:
-            self._headers.append((b"", b""))  # a response without headers is one all the same
 
     def on_message_complete(self) -> None:
         if self._informational:
@@ -360,7 +354,7 @@ class Connection:
         if stream is None:
             return
         self.stream = None
-        if self._phase_was_open_and_silent(stream):
+        if self.uses > 1 and stream.first_byte_ns is None and not stream.resent:
             self._transport.resend(stream)
             return
         kind = "reset" if isinstance(error, ConnectionError) else "closed"
@@ -368,9 +362,6 @@ class Connection:
         before = "" if stream.first_byte_ns is not None else " before any byte of the answer"
         outcome = "truncated" if stream.sent_ns is not None else "connect_error"
         stream.failed(outcome, kind, text + before, clock.monotonic_ns())
-
-    def _phase_was_open_and_silent(self, stream: Stream) -> bool:
-        return self.uses > 1 and stream.first_byte_ns is None and not stream.resent
 
     def _unparsable(self, stream: Stream, t_ns: int, error: Exception) -> None:
         if stream.state != HEADERS:
@@ -396,16 +387,6 @@ class Connection:
         if stream is not None:
             text = f"{self.address[0]} port {self.address[1]}: {message}"
             stream.failed("connect_error", error_type, text, clock.monotonic_ns())
-
-    def _fd_closed_without_poller(self, code: int) -> None:
-        stream = self.stream
-        self.stream = None
-        self._phase = _CLOSED
-        self._transport.forget(self)
-        self._sock.close()
-        if stream is not None:
-            # Told from the loop, not from within send(): the issuer must not be re-entered.
-            self._transport.fail_soon(stream, "connect", f"{self.address[0]}: {os.strerror(code)}")
 
     def close(self) -> None:
         """Close at once; the stream, if any, is the caller's business."""

@@ -109,8 +109,8 @@ def value_of(text: str, place: str) -> Any:
 
 def _read(text: str, source: str, places: dict[Path, str]) -> Any:
     """The data, None where there is none; ``places`` is filled."""
-    loader = yaml.SafeLoader(text)
     try:
+        loader = yaml.SafeLoader(text)
         node = loader.get_single_node()
         if node is None:
             return None
@@ -123,9 +123,7 @@ def _read(text: str, source: str, places: dict[Path, str]) -> Any:
         mark = e.problem_mark or e.context_mark
         raise ScenarioError(f"{source}:{mark.line + 1 if mark else 1}: not YAML: {e.problem or e.context}") from None
     except (yaml.YAMLError, ValueError) as e:  # ValueError: a date such as 2024-99-99
-        raise ScenarioError(f"{source}: not YAML: {e}") from None
-    finally:
-        loader.dispose()
+        raise ScenarioError(f"{source}: not YAML: {str(e).splitlines()[0]}") from None
 
 
 def _unshared(value: Any) -> Any:

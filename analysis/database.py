@@ -6,6 +6,7 @@ first run. The connection may read the runs' files and nothing else, and its set
 
 from __future__ import annotations
 
+import itertools
 import tempfile
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -42,7 +43,7 @@ def open_runs(
     threads: int | None = None,
     temp_directory: Path | None = None,
 ) -> duckdb.DuckDBPyConnection:
-    """A connection with steps, requests, tokens, health, runs (one row a manifest) and the staging relations.
+    """A connection with steps, requests, tokens, health and runs (one row a manifest); the catalog's relations follow on demand.
 
     Where a run is not sealed its segments are read. Raises RunFolderError on a damaged file or manifest, or two runs of one id.
     """
@@ -59,7 +60,7 @@ def open_runs(
         for table in TABLES:
             con.execute(f"CREATE VIEW {table} AS {_table_sql(table, runs)}")
         _runs_table(con, runs)
-        _relations(con)
+        _macros(con)
     except BaseException:
         con.close()
         raise
@@ -151,34 +152,22 @@ def _run_row(run: RunDir) -> list[Any]:
     return [*known, plan.get("workers"), *(slo.get(k) for k in _SLO)]
 
 
-def _relations(con: duckdb.DuckDBPyConnection) -> None:
+def _macros(con: duckdb.DuckDBPyConnection) -> None:
     con.execute((relations.root() / "macros.sql").read_text(encoding="utf-8"))
     for query in relations.load().values():
         for parameter in query.parameters:
             con.execute(f"SET VARIABLE {parameter.name} = {parameter.default}::{parameter.type}")
-    _views(con, [q for q in relations.load().values() if q.kind == "staging"])
 
 
 def prepare(con: duckdb.DuckDBPyConnection, names: Iterable[str]) -> None:
-    """Make these relations of the catalog ready: views of what they rest on, and, once for the life of the connection, the kept
-    rows of what is materialised. Views of reports are made on demand, because DuckDB binds each with all that lies below it.
+    """Make these relations of the catalog and all that they rest on: views, and tables of what is materialised, once for the
+    life of the connection. On demand, because DuckDB binds each view with all that lies below it.
     """
-    kept = {str(row[0]) for row in con.execute("SELECT table_name FROM duckdb_tables()").fetchall()}
-    for name in names:
-        below = relations.needs(name)
-        for query in below:
-            if query.materialise and f"{query.name}_kept" not in kept:
-                con.execute(f"CREATE TABLE {query.name}_kept AS {query.sql}")
-                con.execute(f"CREATE OR REPLACE VIEW {query.name} AS FROM {query.name}_kept")
-                kept.add(f"{query.name}_kept")
-        _views(con, below)
-
-
-def _views(con: duckdb.DuckDBPyConnection, queries: Iterable[relations.Query]) -> None:
-    there = {str(row[0]) for row in con.execute("SELECT view_name FROM duckdb_views() WHERE NOT internal").fetchall()}
-    for query in queries:
+    there = {str(row[0]) for row in con.execute("SELECT table_name FROM information_schema.tables").fetchall()}
+    for query in itertools.chain.from_iterable(relations.needs(name) for name in names):
         if query.name not in there:
-            con.execute(f"CREATE VIEW {query.name} AS {query.sql}")
+            con.execute(f"CREATE {'TABLE' if query.materialise else 'VIEW'} {query.name} AS {query.sql}")
+            there.add(query.name)
 
 
 def _quoted(text: str) -> str:

@@ -82,14 +82,21 @@ def _cut(evidence: Evidence) -> Iterator[Rule]:
 
 
 def _withheld(evidence: Evidence) -> Iterator[Rule]:
-    """One row a step and figure: the metrics that have too few values for it, or too uncertain ones."""
+    """One row for all metrics of a step whose figure is not printed for the same reason."""
     rows = evidence.rows("withheld")
-    for step_id, figure in sorted({(r["step_id"], r["figure"]) for r in rows}):
-        of = [r for r in rows if (r["step_id"], r["figure"]) == (step_id, figure)]
-        names = ", ".join(f"{r['metric']} ({r['reason']})" for r in of)
+    for step_id, figure, reason in sorted({(r["step_id"], r["figure"], r["reason"]) for r in rows}):
+        metrics = ", ".join(
+            r["metric"] for r in rows if (r["step_id"], r["figure"], r["reason"]) == (step_id, figure, reason)
+        )
         advice = "more requests a step; percentile_intervals tells what may be said of lower percentiles"
         yield Rule(
-            "enough_data", "WITHHELD", step_id, f"{figure} of {names}", f"n at least {of[0]['least_n']:,}", advice, True
+            "enough_data",
+            "WITHHELD",
+            step_id,
+            f"{figure} of {metrics}: {reason}",
+            "bounded from above, and certain",
+            advice,
+            True,
         )
 
 

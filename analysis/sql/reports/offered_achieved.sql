@@ -16,7 +16,8 @@ WITH parts AS (
         w.step_id,
         count(*) FILTER (WHERE r.scheduled_ns >= w.window_start_ns AND r.scheduled_ns < w.window_end_ns) AS offered,
         -- A request of an earlier step may still be in flight here, so each is laid over every window of its run.
-        sum(greatest(0, least(r.done_ns, w.window_end_ns) - greatest(r.sent_ns, w.window_start_ns))) / 1e9 AS flight_s
+        sum(greatest(0, least(r.done_ns, w.window_end_ns) - greatest(r.sent_ns, w.window_start_ns))) FILTER (WHERE r.sent_ns IS NOT NULL)
+        / 1e9 AS flight_s
     FROM step_windows AS w
     JOIN requests AS r ON w.run_id = r.run_id AND r.step_id >= 0 AND r.scheduled_ns < w.window_end_ns AND r.done_ns >= w.window_start_ns
     GROUP BY w.run_id, w.step_id

@@ -48,9 +48,12 @@ counted AS (
         r.*,
         a.* EXCLUDE (run_id, request_id, last_ns),
         coalesce(a.last_ns, CASE WHEN r.outcome = 'ok' AND r.streamed IS NOT DISTINCT FROM false THEN r.done_ns END) AS last_ns,
-        greatest(
-            r.output_tokens - CASE WHEN a.reasoning_chunks > 0 THEN 0 ELSE coalesce(r.reasoning_tokens, 0) END, 0
-        ) AS visible_tokens
+        -- DuckDB's greatest() and least() pass over NULL, so what is unknown has to be said to be so.
+        CASE
+            WHEN r.output_tokens IS NULL THEN NULL
+            WHEN a.reasoning_chunks > 0 THEN r.output_tokens
+            ELSE greatest(r.output_tokens - coalesce(r.reasoning_tokens, 0), 0)
+        END AS visible_tokens
     FROM requests AS r
     LEFT JOIN answers AS a USING (run_id, request_id)
 ),
@@ -72,9 +75,10 @@ timed AS (
         (last_ns - scheduled_ns) / 1e6 / nullif(output_tokens, 0) AS ntpot_ms,
         (last_ns - scheduled_ns) / 1e6 AS e2e_ms,
         (done_ns - scheduled_ns) / 1e6 AS closed_ms,
-        coalesce(
-            greatest(visible_tokens - counted_tokens, 0) / nullif(chunks - counted_chunks, 0), 1.0
-        ) AS chunk_weight_tokens
+        CASE
+            WHEN visible_tokens IS NULL OR chunks = counted_chunks THEN 1.0
+            ELSE coalesce(greatest(visible_tokens - counted_tokens, 0) / (chunks - counted_chunks), 1.0)
+        END AS chunk_weight_tokens
     FROM counted
 )
 

@@ -67,7 +67,10 @@ def _commit() -> str:
 def show(title: str, made: Mapping[str, str], rows: Sequence[Row], *notes: str) -> str:
     """A markdown section: how the figures were made, the table, what to know about it. A table too wide to read is turned over."""
     names = list(dict.fromkeys(name for row in rows for name in row))
-    lines = [[name.replace("_", " ") for name in names], *([cell(row.get(name)) for name in names] for row in rows)]
+    lines = [
+        [name.replace("_", " ") for name in names],
+        *([cell(name, row.get(name)) for name in names] for row in rows),
+    ]
     if len(names) > WIDEST:
         lines = [list(column) for column in zip(*lines, strict=True)]
     text = [" | ".join(line) for line in lines]
@@ -76,12 +79,14 @@ def show(title: str, made: Mapping[str, str], rows: Sequence[Row], *notes: str) 
     return "\n".join([f"### {title}", "", made_by, "", *table, *(f"\n{note}" for note in notes)])
 
 
-def cell(value: object) -> str:
-    """A number in three significant digits or whole, a word as it is, – for what does not apply."""
+def cell(name: str, value: object) -> str:
+    """A share in percent, a number in three significant digits or whole, a word as it is, – for what does not apply."""
     if value is None:
         return "–"
     if isinstance(value, float):
-        return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+        if name.endswith("share"):
+            return f"{value:.2%}"
+        return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 

@@ -173,7 +173,7 @@ def openloop(
             raise
         finally:
             watch.stop()
-    if exit_code not in expect:
+    if exit_code not in expect or not (folder / run_id / "manifest.json").exists():
         raise BenchmarkError(f"openloop {shlex.join(words)} ended with {exit_code}: {output.read_text()[-2000:]}")
     return Client(
         folder / run_id, exit_code, shlex.join(["openloop", *words]), tuple(watch.samples), dict(watch.commands)

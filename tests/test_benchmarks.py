@@ -241,8 +241,8 @@ MADE = dict.fromkeys(("command", "date", "machine", "versions"), "x")
 
 
 def test_tables_show_every_column_once():
-    """Columns are those of all rows; numbers keep three digits, what is missing is a dash."""
-    text = harness.show("T", MADE, [{"a_us": 1.23456, "b": 12345}, {"c": None}])
+    """Columns are those of all rows; numbers keep three digits, shares are percents, what is missing is a dash."""
+    text = harness.show("T", MADE, [{"a_us": 1.23456, "b": 12345, "a_share": 0.99876}, {"c": None}])
     assert text.splitlines()[4:] == [
         "| a us | b | c |",
         "| --- | --- | --- |",

@@ -244,10 +244,10 @@ def test_tables_show_every_column_once():
     """Columns are those of all rows; numbers keep three digits, shares are percents, what is missing is a dash."""
     text = harness.show("T", MADE, [{"a_us": 1.23456, "b": 12345, "a_share": 0.99876}, {"c": None}])
     assert text.splitlines()[4:] == [
-        "| a us | b | c |",
-        "| --- | --- | --- |",
-        "| 1.23 | 12,345 | – |",
-        "| – | – | – |",
+        "| a us | b | a share | c |",
+        "| --- | --- | --- | --- |",
+        "| 1.23 | 12,345 | 99.88% | – |",
+        "| – | – | – | – |",
     ]
 
 

@@ -64,6 +64,7 @@ def small(path: Path) -> RunDir:
         tokens=[t for _, rows in answers for t in rows],
         health=[beat(second=s) for s in range(31)],
         name="small",
+        thresholds=["p50(ttft) < 40ms"],
         versions={"duckdb": "2.0.0"},
     )
 

@@ -148,7 +148,7 @@ def _against_load(report: Report, rows: Rows) -> Figure:
         label = f"{METRICS[metric]} percentiles against {title}; the figures stand in the table of steps"
         panels.append(_panel(METRICS[metric], "load", label, spec, f"No {METRICS[metric]} was measured."))
     key = (
-        tuple({"name": g, "colour": style.ramp(i, len(groups))} for i, g in enumerate(groups))
+        tuple({"name": g or "the rest", "colour": style.ramp(i, len(groups))} for i, g in enumerate(groups))
         if len(groups) > 1
         else ()
     )
@@ -241,6 +241,7 @@ def _throughput(report: Report, rows: Rows) -> Figure:
 
 def _timeline(rows: list[Row], steps: list[Row]) -> Figure:
     drawn = [r | {"text": _instant(r)} for r in rows]
+    drawn += [r | {"t_s": r["to_s"], "text": ""} for r in drawn[-1:]]  # closes the last interval: a line needs two ends
     spans = [
         {"label": s["label"], "start_s": s["start_s"], "end_s": s["end_s"]} for s in steps if s["start_s"] is not None
     ]

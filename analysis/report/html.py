@@ -52,7 +52,8 @@ def page(report: dict[str, Any], chart_sections: list[figures.Section], manifest
     steps = [_step(step, index, report["steps"]) for index, step in enumerate(report["steps"])]
     rules = [_rule(rule, steps) for rule in report["verdict"]["rules"]]
     rules.sort(key=lambda rule: list(_STATES).index(rule["state"]))
-    text = template.render(
+    thresholds = [t | {"label": _label(t["step_id"], steps)} for t in report["thresholds"]]
+    return template.render(
         run=report["run"],
         verdict=report["verdict"],
         meaning=meaning(report),
@@ -65,6 +66,8 @@ def page(report: dict[str, Any], chart_sections: list[figures.Section], manifest
         gap_name="ITL" if report["steps"] and all(s["gaps_are_tokens"] for s in report["steps"]) else "ICL",
         notes=wording.notes(report["steps"]),
         chart_sections=chart_sections,
+        thresholds=thresholds,
+        thresholds_summary=f"{sum(t['holds'] for t in thresholds)} of {len(thresholds)} held.",
         errors=[_error(error, steps) for error in report["errors"]],
         lengths=[
             s for s in steps if s["input_tokens"]["reported"] is not None or s["output_tokens"]["received"] is not None
@@ -76,8 +79,6 @@ def page(report: dict[str, Any], chart_sections: list[figures.Section], manifest
         script=script,
         script_digest="sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
     )
-    # A lone surrogate in what a target said has no UTF-8 form; the file must be written all the same.
-    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _step(step: dict[str, Any], index: int, steps: list[dict[str, Any]]) -> dict[str, Any]:
@@ -134,8 +135,10 @@ def own_error(report: dict[str, Any]) -> list[Fact]:
         "process": "of chunks; stamped in the process, not by the kernel",
     }
     late, stamped = wording.number(g["lateness_p99_ms"]), stamps.get(str(g["stamp_source"]), "of chunks")
+    known = g["lateness_p99_ms"] is not None
+    beside = f"p99, the worst step; p50 {wording.number(g['lateness_p50_ms'])} ms" if known else "nothing was sent"
     pairs = [
-        ("Sends late by", late, "ms", f"p99, the worst step; p50 {wording.number(g['lateness_p50_ms'])} ms"),
+        ("Sends late by", late, "ms" if known else "", beside),
         ("Sent of what was due", wording.share(g["sent_share"]), "", "the worst step"),
         ("Exact time stamps", wording.share(g["exact_share"]), "", stamped),
         ("Busiest worker", wording.share(g["cpu_share"]), "", "of one CPU, its worst second"),
@@ -188,7 +191,7 @@ def run_facts(report: dict[str, Any], manifest: dict[str, Any]) -> list[Fact]:
         ("Workers", f"{run['workers']}, {run['transport']} transport"),
         ("Time stamps", run["stamp_source"]),
         ("Host", host.get("hostname")),
-        ("CPU", f"{host.get('cpus')} × {host.get('model')}" if host else None),
+        ("CPU", " × ".join(str(host[k]) for k in ("cpus", "model") if host.get(k))),
         ("Memory", wording.size(host.get("memory_bytes"))),
         ("Kernel", host.get("kernel")),
         ("Python", host.get("python")),

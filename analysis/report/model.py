@@ -12,7 +12,7 @@ from typing import Any
 
 from duckdb import DuckDBPyConnection
 
-from analysis import catalog
+from analysis import catalog, thresholds
 from analysis.report.wording import METRICS, PERCENTILES, load
 from analysis.validity import Rule, Verdict
 
@@ -57,6 +57,7 @@ def build(con: DuckDBPyConnection, manifest: Row, verdict: Verdict) -> Row:
         "totals": _totals(steps, outcomes),
         "steps": steps,
         "errors": _errors(outcomes),
+        "thresholds": thresholds.judge(con, manifest.get("thresholds") or ()),
     }
 
 

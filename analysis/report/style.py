@@ -89,12 +89,13 @@ def finish(width: int, height: int, **parts: Any) -> Spec:
     }
 
 
-def y_axis(field: str, values: list[float], ticks: int = 5) -> Spec:
+def y_axis(field: str, values: list[float], ticks: int = 5, *, may_log: bool = True) -> Spec:
     """A scale from zero, or a logarithmic one where the values spread over more than a decade or so."""
     channel: Spec = {"field": field, "type": "quantitative"}
-    if not wants_log(values):
+    if not (may_log and wants_log(values)):
+        nothing = {"domain": [0, 1]} if not any(values) else {}  # a scale from 0 to 0 has its line in the middle
         return channel | {
-            "scale": {"zero": True, "nice": True},
+            "scale": {"zero": True, "nice": True, **nothing},
             "axis": {"labelExpr": NUMBER_LABEL, "tickCount": ticks},
         }
     positive = [v for v in values if v > 0]

@@ -68,7 +68,7 @@ def _panel(
         layers.append({"data": {"values": [s for s in spans if s.get("label")]}, "mark": text, "encoding": at})
     fields = list(panel["series"])
     values = [v for v in panel["values"] if v is not None]
-    y = y_axis("value", values if panel.get("log") else [], ticks=3)
+    y = y_axis("value", values, ticks=3, may_log=bool(panel.get("log")))
     lines: Spec = {
         "transform": [{"fold": fields, "as": ["series", "value"]}, {"filter": "isValid(datum.value)"}],
         "encoding": {

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from wiring import faked
+from wiring import EVENTS, faked
 
 from generator.job import Target
 from generator.transport.fake import FakeTransport, Script
 
 MS = 1_000_000
 TARGET = Target("t", "http://fake/v1", "openai-chat", "m")
-EVENTS = [
-    event + b"\n\n" for event in (Path(__file__).parent / "golden/llama_cpp.sse").read_bytes().split(b"\n\n")[:-1]
-]
 
 
 def test_a_script_becomes_rows_and_instants() -> None:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
+
+import pytest
+import uvloop
 
 from generator import clock
 from generator.apis.api import Call
@@ -23,6 +27,12 @@ from generator.transport.fake import FakeTransport
 from generator.transport.socket import SocketTransport
 from generator.transport.transport import Transport
 from generator.workload.make import Prompt
+
+GOLDEN = Path(__file__).parent / "golden"
+ANSWER = (GOLDEN / "llama_cpp.sse").read_bytes()
+EVENTS = [event + b"\n\n" for event in ANSWER.split(b"\n\n")[:-1]]
+KINDS = pytest.mark.parametrize("kind", ["socket", "aiohttp"])
+"""Every real transport."""
 
 
 class Wiring:
@@ -169,3 +179,17 @@ async def target(play: Play, ssl: Any = None) -> AsyncIterator[tuple[int, list[V
         yield server.sockets[0].getsockname()[1], visits
     finally:
         server.close()
+
+
+def run(work: Coroutine[Any, Any, None]) -> None:
+    """On the loop that workers use."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(work)
+
+
+def at(port: int, **fields: Any) -> Target:
+    return Target(**{"name": "t", "url": f"http://127.0.0.1:{port}/v1", "api": "openai-chat", "model": "m", **fields})
+
+
+async def whole(visit: Visit) -> None:
+    await visit.answer(ANSWER)

@@ -1,0 +1,50 @@
+"""How tests feed a chat decoder, and how they compare what it understood."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from generator.apis.api import Answer
+from generator.apis.openai_chat import OpenAIChat
+from generator.rows import TOKEN
+from generator.schema import KINDS
+
+GOLDEN = Path(__file__).parent / "golden"
+SSE = "text/event-stream"
+C, R, T, F = (KINDS.index(kind) for kind in ("content", "reasoning", "tool", "refusal"))
+
+
+def run(reads: list[bytes], content_type: str = SSE, certain: bool = True) -> tuple[list[tuple[Any, ...]], Answer]:
+    """Rows as the fields of rows.TOKEN, reads stamped 1000, 1001, …"""
+    rows: list[bytes] = []
+    decoder = OpenAIChat().decoder(42, content_type, rows.append)
+    for n, payload in enumerate(reads):
+        decoder.feed(payload, 1000 + n, n, certain)
+    return [TOKEN.unpack(row) for row in rows], decoder.finish()
+
+
+def meaning(reads: list[bytes], content_type: str = SSE) -> tuple[Any, ...]:
+    """All that must not depend on how the bytes were read."""
+    rows, answer = run(reads, content_type)
+    facts = {
+        name: getattr(answer, name)
+        for name in Answer.__dataclass_fields__
+        if name not in ("first_row_ns", "first_row_read_index", "last_row_ns")
+    }
+    return [(kind, chars, tokens, index) for _, _, index, _, chars, tokens, kind, _ in rows], facts
+
+
+def bytewise(text: bytes) -> list[bytes]:
+    return [text[i : i + 1] for i in range(len(text))]
+
+
+def golden(name: str) -> bytes:
+    return (GOLDEN / name).read_bytes()
+
+
+def chunk(delta: dict[str, Any], finish: str | None = None, **more: Any) -> bytes:
+    body = {"id": "c", "choices": [{"index": 0, "delta": delta, "finish_reason": finish}], **more}
+    return b"data: " + orjson.dumps(body) + b"\n\n"

@@ -73,6 +73,7 @@ def load(source: str | None, flags: dict[str, Any], sets: list[str]) -> Scenario
     scenario_flags.apply(document, flags, from_nothing=source is None)
     for text in sets:
         document.put(*scenario_text.setting(text))
+    document.data = _said(document.data)
     _make_paths_absolute(document, base)
     secrets = _take_secrets(document)
     form = _check(document)
@@ -104,6 +105,13 @@ def _read(source: str | None) -> tuple[Document, FilePath, str]:
         raise ScenarioError(f"{source}: cannot be read: {e.strerror}") from None
     name = re.sub(r"[^A-Za-z0-9._-]", "-", file.name.removesuffix(".yaml").removesuffix(".yml")).lstrip("._-")
     return scenario_text.parse(text, source), file.resolve().parent, name or "scenario"
+
+
+def _said(data: Any, key: object = None) -> Any:
+    """Without keys that have no value: ``workload:`` with nothing after it says nothing. A body's null is the target's to read."""
+    if isinstance(data, dict) and key != "body":
+        return {k: _said(v, k) for k, v in data.items() if v is not None}
+    return [_said(v) for v in data] if isinstance(data, list) else data
 
 
 def _target_paths(data: dict[str, Any]) -> list[Path]:
@@ -195,6 +203,8 @@ def _explain(document: Document, fault: typing.Mapping[str, Any]) -> str:
         message = f"unknown key{_nearest(str(path[-1]), _keys_at(path[:-1]))}"
     elif kind == "literal_error":
         message = f"{value!r} is not one of {fault['ctx']['expected']}{_nearest(str(value), _literals(fault))}"
+    elif kind == "model_type":
+        message = f"a mapping is wanted (known: {', '.join(_keys_at(path))}), not {value!r:.80}"
     elif error is None:
         shown = "" if set(path) & set(_SECRET_KEYS) else f", not {value!r:.80}"
         message = _lower(message) + shown

@@ -108,6 +108,10 @@ GOLDEN = [
      "in order, not [9, 3]")),
     ("input_tokens: 512", "input_tokens: {fixed: 3, zipf: {exponent: 1, max: 9}}", ("s.yaml:8: workload.input_tokens: exactly one of fixed, uniform, normal, "
      "lognormal, zipf is wanted, not fixed and zipf")),
+    ("workload: {input_tokens: 512, output_tokens: 128}", "workload: 512", ("s.yaml:8: workload: a mapping is wanted (known: name, input_tokens, "
+     "output_tokens, prompts, shared_prefix_tokens), not 512")),
+    ("  - {arrivals: closed, concurrency: 64, requests: 1000}", "  - closed", ("s.yaml:11: steps.1: a mapping is wanted (known: name, arrivals, rate, burstiness, "
+     "concurrency, think, trace, duration, requests, warmup, pause, drain, max_in_flight, input_tokens, output_tokens), not 'closed'")),
     ("name: rate-staircase", "name: a/b", "s.yaml:1: name: 'a/b': letters, digits, spaces, '.', '_' and '-' only, at most 100, first a letter or digit"),
     ("name: rate-staircase", "seed: 1", "s.yaml:2: key 'seed' is given twice, first at s.yaml:1"),
 ]  # fmt: skip
@@ -197,6 +201,17 @@ def test_a_laugh_of_aliases_is_refused(refused):
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
     lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 10)]
     assert "too large" in refused("\n".join(lines) + "\n")
+
+
+def test_a_key_without_a_value_says_nothing(load):
+    """``workload:`` or ``warmup:`` with nothing after it is as if it were not there; a null in the body is sent."""
+    text = GOOD.replace("workload: {input_tokens: 512, output_tokens: 128}", "workload:\nwarmup:\nmatrix:")
+    read = load(
+        text.replace("  model:", "  body: {stop: null}\n  model:").replace("duration: 30s", "duration: 30s, name:")
+    )
+    assert read.form.workload.input_tokens is None
+    assert (read.form.warmup, read.form.steps[0].name) == (0, None)
+    assert read.form.target.body == {"stop": None}
 
 
 def test_an_alias_is_a_copy(load):

@@ -88,7 +88,8 @@ def report(run_ref: str, form: str, output: Path | None, runs_dir: Path) -> None
     if form == "html" and output is None and sys.stdout.isatty():
         raise click.UsageError("an HTML page is no use on a terminal; name a file with -o, such as -o report.html")
     with judged.judged(run_dir.find(run_ref, runs_dir)) as j:
-        text = judged.FORMS[form](j)
+        for_eyes = form == "text" and output is None and sys.stdout.isatty()
+        text = judged.as_text(j.report, colour=True) if for_eyes else judged.FORMS[form](j)
     with _opened(output) as out:
         out.write(text if text.endswith("\n") else text + "\n")
 

@@ -54,7 +54,7 @@ def test_a_prompt_is_pure_in_seed_and_number(seed, n):
 
 
 def test_prompts_longer_than_the_long_text():
-    """A prompt of 200,000 words goes round the text three times and still counts right."""
+    """A prompt of 200,000 words goes round the text a dozen times and still counts right."""
     assert len(synthetic.Synthetic((1, 0)).text(7, 200_000).split()) == 200_000
 
 

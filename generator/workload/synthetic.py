@@ -16,7 +16,7 @@ CODE_WORDS = 6
 _WORD_BITS = 11
 _BITS = CODE_WORDS * _WORD_BITS
 _MASK = (1 << _BITS) - 1
-_TEXT_WORDS = 1 << 14  # made in 6 ms, while a worker probes
+_TEXT_WORDS = 1 << 14  # few enough that making them does not hold up a worker that probes
 
 # Odd, so each multiplication is a bijection mod 2⁶⁶; the digits are those of the golden ratio and of √3.
 _STIR = (0x1_9E37_79B9_7F4A_7C15, 0x2_BB67_AE85_84CA_A73B)

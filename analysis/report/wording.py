@@ -98,10 +98,10 @@ def moment(created: Any) -> str:
 
 
 def load(step: dict[str, Any]) -> str:
-    """What a step asked of the target: ``poisson 20/s``, ``10 → 50/s``, ``64 concurrent``."""
+    """What a step asked of the target: ``poisson 20/s``, ``poisson 10 → 50/s``, ``closed 64``."""
     if step.get("arrivals") == "closed":
         end = step.get("concurrency_end")
-        return f"{span(step.get('concurrency'), end)} concurrent"
+        return f"closed {span(step.get('concurrency'), end)}"
     if step.get("rate_rps") is None:
         return str(step.get("arrivals"))
     return f"{step['arrivals']} {span(step['rate_rps'], step.get('rate_end_rps'))}/s"

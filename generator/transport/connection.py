@@ -278,7 +278,9 @@ class Connection:
         if self._phase == _CLOSED:
             return
         if end:
-            self._cut("truncated", "tls", end)
+            # TLS 1.3 refuses a client's certificate after the request was sent: the alert is then the first thing said.
+            said = self.stream is not None and self.stream.first_byte_ns is not None
+            self._cut("truncated" if said else "connect_error", "tls", end)
         else:
             self._end_of_file()
 

@@ -1,0 +1,84 @@
+"""Encodings of an answer's body, and bounds on what a target may send."""
+
+from __future__ import annotations
+
+import gzip
+
+import pytest
+from pieces import ANSWER, CHUNKED_HEAD, TYPE, Site, apart, asked, chunked, run
+from wiring import Visit
+
+
+def _sized(body: bytes, *lines: bytes, status: bytes = b"200 OK") -> bytes:
+    head = b"HTTP/1.1 %b\r\nContent-Length: %d\r\n%b\r\n" % (status, len(body), b"".join(x + b"\r\n" for x in lines))
+    return head + body
+
+
+STREAM, GZIP = b"Content-Type: text/event-stream", b"Content-Encoding: gzip"
+LIMITED = b'{"error": {"message": "slow down", "code": "rate_limit_exceeded"}}'
+
+
+@pytest.mark.parametrize(
+    ("answer", "outcome", "error_type"),
+    [
+        (_sized(gzip.compress(ANSWER), STREAM, GZIP), "ok", None),
+        (_sized(ANSWER, STREAM, b"Content-Encoding: br"), "stream_error", "content_encoding"),
+        (_sized(b"not gzip", STREAM, GZIP), "stream_error", "content_encoding"),
+        (_sized(gzip.compress(ANSWER)[:40], STREAM, GZIP), "truncated", "no_terminal_mark"),
+        (_sized(gzip.compress(b" " * 3_000_000), STREAM, GZIP), "stream_error", "response_too_large"),
+        (_sized(gzip.compress(LIMITED), GZIP, status=b"429 No"), "rate_limited", "rate_limit_exceeded"),
+    ],
+    ids=["gzip", "unknown", "damaged", "cut", "bomb", "of an error"],
+)
+def test_encodings(answer: bytes, outcome: str, error_type: str | None) -> None:
+    """gzip is undone, of errors too; what cannot be, or swells beyond the bound, is an error of the stream, although its framing is fine."""
+
+    async def play(site: Site, visit: Visit) -> None:
+        await apart(site.wiring, visit, answer[:100], answer[100:])
+
+    async def work() -> None:
+        async with Site(play, gzip=True, max_response_bytes=1_000_000).open() as (wiring, there, _):
+            stream = await asked(wiring, there)
+            assert wiring.closed[0][1] == outcome, stream.failure
+            assert (stream.failure.error_type if stream.failure else None) == error_type
+            if outcome == "rate_limited":
+                assert stream.failure.error_message == "slow down"
+
+    run(work())
+
+
+@pytest.mark.parametrize("piece", [1_000, 60_000])
+def test_a_bound_on_what_a_target_may_send(piece: int) -> None:
+    """However large the pieces in which it comes, an answer is cut soon after max_response_bytes."""
+
+    async def play(site: Site, visit: Visit) -> None:
+        await apart(site.wiring, visit, CHUNKED_HEAD)
+        while site.wiring.transport.connections:
+            await apart(site.wiring, visit, chunked(b": " + b"x" * piece + b"\n\n"))
+        visit.hang_up()
+
+    async def work() -> None:
+        async with Site(play, max_response_bytes=200_000).open() as (wiring, there, _):
+            stream = await asked(wiring, there)
+            assert (wiring.closed[0][1], stream.failure.error_type) == ("stream_error", "response_too_large")
+            assert 200_000 < stream.bytes_received < 400_000
+
+    run(work())
+
+
+def test_a_bound_on_the_head() -> None:
+    """Headers without end are cut too: they would be kept in memory."""
+
+    async def play(site: Site, visit: Visit) -> None:
+        await apart(site.wiring, visit, TYPE)
+        while site.wiring.transport.connections:
+            await apart(site.wiring, visit, b"X-More: %b\r\n" % (b"y" * 8_000))
+        visit.hang_up()
+
+    async def work() -> None:
+        async with Site(play).open() as (wiring, there, _):
+            stream = await asked(wiring, there)
+            assert (wiring.closed[0][1], stream.failure.error_type) == ("stream_error", "http_framing")
+            assert stream.bytes_received < 400_000
+
+    run(work())

@@ -7,6 +7,7 @@
 -- column: low_ns [ns] the least that the gap can be
 -- column: high_ns [ns] the most; NULL where the chunk before came in the response's first read with chunks and is not exact: request
 --   columns bound it then
+-- column: read_fault [-] the chunk's read is numbered below the one before, or shares its number but not its instant
 
 -- OVER () without a partition or an order takes rows as they come, in one pass and without a sort. That is right because tokens are
 -- stored sorted by (request_id, chunk_index) and the view "tokens" sorts what is not sealed; where an order was broken after all,
@@ -52,6 +53,7 @@ SELECT
     CASE
         WHEN previous_exact THEN t_ns - previous_ns
         WHEN previous_before_ns >= 0 THEN t_ns - previous_before_ns
-    END AS high_ns
+    END AS high_ns,
+    read_index < previous_read_index OR (read_index = previous_read_index AND t_ns <> previous_ns) AS read_fault
 FROM pairs
 WHERE request_id = previous_request_id AND chunk_index = previous_chunk_index + 1

@@ -40,6 +40,7 @@ class Crew:
         self._on_loss = on_loss
         self.members: list[Member] = []
         self._readers: list[asyncio.Task[None]] = []
+        self._leaving = False
         self.changed = asyncio.Event()
 
     async def start(self, run: RunDir, workers: int, secrets: dict[str, str], pin: bool) -> None:
@@ -99,6 +100,7 @@ class Crew:
 
     async def leave(self, grace_s: float) -> None:
         """Tell all to finish, wait, and end those that do not."""
+        self._leaving = True
         self.tell_all({"op": "finish"})
         await self.until(lambda: not any(m.alive for m in self.members), grace_s)
         for member in self.members:
@@ -109,9 +111,13 @@ class Crew:
     async def _listen(self, member: Member) -> None:
         assert member.process.stdout is not None
         while line := await member.process.stdout.readline():
-            event = orjson.loads(line)
+            try:
+                event = orjson.loads(line)
+            except orjson.JSONDecodeError:  # a line that a kill cut short
+                continue
             member.said.add((event["event"], event.get("step_id")))
-            member.left = member.left or event["event"] in ("bye", "fatal")
+            # Whoever says goodbye unasked (SIGTERM from outside) leaves its share of the schedule behind all the same.
+            member.left = member.left or event["event"] == "fatal" or (event["event"] == "bye" and self._leaving)
             self._on_event(member, event)
             self.changed.set()
         code = await member.process.wait()

@@ -31,7 +31,7 @@ def p99(values: list[int]) -> int | None:
     if not values:
         return None
     values.sort()
-    return values[min(len(values) - 1, len(values) * 99 // 100)]
+    return values[-(-len(values) * 99 // 100) - 1]
 
 
 class LoopLag:

@@ -15,6 +15,9 @@ from generator.pacer import NEVER, Pacer
 from generator.slots import Slot, slots, total
 from generator.stream import Stream
 
+BATCH = 32
+"""Arrivals issued before reading and control get a turn: a worker that cannot keep up must stay alive to say so."""
+
 REFUSED_PAUSE_NS = 100_000_000
 """A slot whose connection was refused waits this long at least: a closed loop against a target that is down would spin."""
 
@@ -63,7 +66,8 @@ class OpenIssuer:
         return self._start_ns  # no arrivals left and no length to wait out: over at once
 
     def _issue_due(self, now_ns: int) -> int:
-        while self._next < len(self._offsets):
+        last = min(len(self._offsets), self._next + BATCH)
+        while self._next < last:
             due = self._start_ns + self._offsets[self._next]
             if due > now_ns:
                 return due
@@ -72,10 +76,10 @@ class OpenIssuer:
             self._launch(self._numbers[i], due, None)
             now_ns = clock.monotonic_ns()
         due = self._due()
-        if due > now_ns:
+        if due > now_ns or self._next < len(self._offsets):
             return due
-        last = self._start_ns + (self._offsets[-1] if self._offsets else 0)
-        self._finish(self._start_ns + self._step.duration_ns if self._step.duration_ns < MANY else last + 1)
+        last_ns = self._start_ns + (self._offsets[-1] if self._offsets else 0)
+        self._finish(self._start_ns + self._step.duration_ns if self._step.duration_ns < MANY else last_ns + 1)
         return NEVER
 
     def left(self, stream: Stream) -> None:

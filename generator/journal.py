@@ -15,22 +15,19 @@ import orjson
 
 
 class Journal:
-    """Append only. A line that cannot be written (a full disk) is kept in ``failed``: the run goes on."""
+    """Append only. On a full disk the run goes on: the file's buffer keeps what could not be written and tries it again with the
+    next line, so that lines are never out of order."""
 
     def __init__(self, path: Path) -> None:
         self._file = path.open("ab")
-        self.failed: list[dict[str, Any]] = []
 
     def write(self, event: str, **facts: Any) -> None:
-        entry = {"event": event, **facts}
-        try:
-            self._file.write(orjson.dumps(entry) + b"\n")
+        self._file.write(orjson.dumps({"event": event, **facts}) + b"\n")
+        with contextlib.suppress(OSError):
             self._file.flush()
-        except OSError:
-            self.failed.append(entry)
 
     def close(self) -> None:
-        with contextlib.suppress(OSError):  # the same full disk that write() has counted
+        with contextlib.suppress(OSError):  # the disk is still full: sealing will say so
             self._file.close()
 
 
@@ -66,6 +63,8 @@ def read(path: Path) -> History:
         match entry["event"]:
             case "start":
                 history.steps[entry["step_id"]] = StepFacts(entry["start_ns"])
+            case "end" | "drained" if entry["step_id"] not in history.steps:
+                continue  # its start is on no line: nothing can be said of the step
             case "end":
                 history.steps[entry["step_id"]].end_ns = entry["end_ns"]
                 history.steps[entry["step_id"]].offered = {int(w): n for w, n in entry["offered"].items()}

@@ -36,6 +36,7 @@ def summary(stream: Stream, outcome: str) -> dict[str, Any]:
     return {
         "outcome": outcome,
         "status": stream.status,
+        "unreachable": outcome == "connect_error" or (outcome == "timeout" and stream.sent_ns is None),
         "words": stream.prompt.words,
         "input_tokens": stream.answer.input_tokens if stream.answer is not None else None,
         "error": f"{stream.failure.error_type}: {stream.failure.error_message}" if stream.failure is not None else None,
@@ -62,7 +63,7 @@ def hopeless(name: str, probes: list[dict[str, Any]]) -> str | None:
     """Why the run should not begin: every probe was refused in a way that more requests cannot mend. None to go on."""
     if not probes:
         return None
-    if all(p["outcome"] == "connect_error" for p in probes):
+    if all(p["unreachable"] for p in probes):
         return f"target {name!r}: cannot be reached: {probes[0]['error']}"
     if all(p["status"] in _HOPELESS for p in probes):
         first = probes[0]

@@ -179,12 +179,13 @@ class Recorder:
                 if last:
                     lost = sum(len(p) for p in parts) // (TOKEN.size if name == "tokens" else 1)
                     self._on_trouble(f"{lost} rows of {name} could not be written and are lost: {e}")
-                elif not self._in_trouble:
+                    continue
+                if not self._in_trouble:
                     self._in_trouble = True
                     self._on_trouble(
                         f"{self._run.segments}: cannot write: {e}; the run stops, what was kept is tried again"
                     )
-                continue
+                return  # a request row says that its tokens are there: it waits for them
             if name == "requests":
                 self._counters[INDEX["recorded"]] += table.num_rows
             self._waiting[name] = []

@@ -23,6 +23,12 @@ class Redactor:
         if text:
             for secret in self._secrets:
                 text = text.replace(secret, "[redacted]")
+                # A message is cut to its length before it comes here, perhaps in the midst of a secret.
+                end = text.rstrip("…")
+                for size in range(min(len(secret) - 1, len(end)), 3, -1):
+                    if end.endswith(secret[:size]):
+                        text = end[:-size] + "[redacted]"
+                        break
         return text
 
 

@@ -1,10 +1,11 @@
 """A closed loop's slots: when each may send its first request and when it must stop taking new ones.
 
 Slot s of C belongs to worker s mod W; its k-th request is arrival n = s + C·k. C is the most slots that the step ever has.
-Concurrency may move on a straight line from c₀ to c₁ over the step's duration::
+Concurrency may move on a straight line from c₀ to c₁ over the step's duration. What is open is the line rounded, so that a
+ramp from 1 to 2 has its second slot for the second half and a ramp's mean is the line's::
 
-    slots    c₁ ┤        ╭──       growing: slot s opens when the line passes s + 1
-                │     ╭──╯         shrinking: slot s closes when the line falls below s + 1
+    slots    c₁ ┤        ╭──       growing: slot s opens when the line passes s + ½
+                │     ╭──╯         shrinking: slot s closes when the line falls below s + ½
              c₀ ┤──╭──╯
                 └────────────
 """
@@ -50,11 +51,11 @@ def slots(step: Step, worker: int, workers: int) -> list[Slot]:
     count, spread = total(step), spread_ns(step)
     mine = []
     for s in range(worker, count, workers):
-        opens = spread * s // c0 if s < c0 else step.duration_ns * (s + 1 - c0) // (c1 - c0)
+        opens = spread * s // c0 if s < c0 else step.duration_ns * (2 * (s - c0) + 1) // (2 * (c1 - c0))
         closes = step.duration_ns
-        if s + 1 > c1:
-            closes = step.duration_ns * (c0 - (s + 1)) // (c0 - c1)
-        # A ramp's last slot opens as the step ends: it has no time to send.
+        if s >= c1:
+            closes = step.duration_ns * (2 * (c0 - s) - 1) // (2 * (c0 - c1))
+        # Where a steep ramp down begins, a slot's turn to start comes after its time: it never sends.
         if opens < closes or step.duration_ns >= MANY:
             mine.append(Slot(s, opens, closes, s, count))
     return sorted(mine, key=lambda slot: slot.open_ns)

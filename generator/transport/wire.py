@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, quote, urlsplit
 
 from generator.apis.api import Api, Encoded
 from generator.errors import ScenarioError
 from generator.job import Target
 
 USER_AGENT = "openloop"
+
+_TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+\Z")
+_PATH_CHARS = "/%:@!$&'()*+,;=~-._"
 
 
 def split_url(target: Target) -> SplitResult:
@@ -45,11 +49,19 @@ def fixed_headers(target: Target, api: Api, keep_alive: bool) -> list[tuple[str,
     if target.api_key:
         wanted.append(api.auth(target.api_key))
     wanted.extend(target.headers.items())
-    by_name = {name.lower(): (name, value) for name, value in wanted}
-    for name, value in by_name.values():
-        if any(c in name or c in value for c in "\r\n\0"):
-            raise ScenarioError(f"target {target.name!r}: header {name!r}: line breaks are not allowed in a header")
-    return list(by_name.values())
+    own = {"content-length", "transfer-encoding", (target.request_id_header or "").lower()}
+    for name, value in wanted:
+        where = f"target {target.name!r}: header {name!r}"
+        if name.lower() in own:
+            raise ScenarioError(
+                f"{where}: every request carries its own; leave it out (request_id_header names another)"
+            )
+        if not _TOKEN.match(name):
+            raise ScenarioError(f"{where}: is no name of a header")
+        if any(c in "\r\n\0" or ord(c) > 255 for c in value):
+            # The value may be a secret, so it is not shown.
+            raise ScenarioError(f"{where}: its value holds a line break or a character that no header can carry")
+    return list({name.lower(): (name, value) for name, value in wanted}.values())
 
 
 def head_lines(headers: Iterable[tuple[str, str]]) -> bytes:
@@ -60,7 +72,7 @@ class Wire:
     """``bytes_for(encoded, request_id)``: one write's worth, head and body together."""
 
     def __init__(self, target: Target, api: Api, run_id: str, keep_alive: bool) -> None:
-        self._base = split_url(target).path.rstrip("/")
+        self._base = quote(split_url(target).path.rstrip("/"), safe=_PATH_CHARS)
         self._fixed = fixed_headers(target, api, keep_alive)
         self._taken = {name.lower() for name, _ in self._fixed}
         self._heads: dict[tuple[str, str, tuple[tuple[str, str], ...]], bytes] = {}

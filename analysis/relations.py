@@ -10,8 +10,8 @@ A file is one SELECT with one relation and one grain. Its header, from the first
     -- column: p50_ms [ms] the median,
     --   on as many lines as it takes
 
-``grain`` lists the columns that no two rows share, or ``whole`` for a relation of one row. ``materialise: yes`` marks a staging
-relation that is computed once and kept. Parameters are DuckDB variables (``getvariable('width')``), because a view takes no ``$width``.
+``grain`` lists the columns that no two rows share, or ``whole`` for a relation of one row. ``materialise: yes`` marks a
+relation that is computed once and kept, because many others read it; it and all below it take no parameters. Parameters are DuckDB variables (``getvariable('width')``), because a view takes no ``$width``.
 """
 
 from __future__ import annotations
@@ -107,6 +107,9 @@ def parse(text: str, path: str) -> Query:
     grain = () if single["grain"] == "whole" else tuple(single["grain"].split(", "))
     if strange := [g for g in grain if g not in {c.name for c in columns}]:
         raise QueryError(f"{path}: grain: {', '.join(strange)}: no such column")
+    parameters = tuple(_parameters(header, path))
+    if parameters and "materialise" in single:
+        raise QueryError(f"{path}: a relation that is kept cannot take parameters")
     sql = "\n".join(lines[end:]).strip()
     if not sql:
         raise QueryError(f"{path}: no SELECT after the header")
@@ -116,7 +119,7 @@ def parse(text: str, path: str) -> Query:
         single["question"],
         grain,
         single.get("materialise") == "yes",
-        tuple(_parameters(header, path)),
+        parameters,
         columns,
         sql,
         path,

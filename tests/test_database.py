@@ -198,6 +198,8 @@ GOOD = "-- name: x\n-- question: q?\n-- grain: a\n-- column: a [-] it\n--   is\n
         (GOOD.replace("\n\n", "\n-- column: a [ms] again\n\n"), "column 'a' a second time"),
         (GOOD.replace("\n\n", "\n-- parameter: w INT 1 width\n\n"), "a parameter line is"),
         (GOOD.replace("\n\n", "\n-- name: x\n\n"), "a second `name`"),
+        (GOOD.replace("\n\n", "\n-- materialise: yes\n-- parameter: w INTEGER 1 width\n\n"), "cannot take parameters"),
+        (GOOD.replace("\n\n", "\n-- materialise: no\n\n"), "materialise: `yes`"),
         (GOOD.split("\n\n", 1)[0], "no SELECT"),
         ("SELECT 1", "lacks name, question, grain"),
     ],

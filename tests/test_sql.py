@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from analysis import catalog, database
+from analysis import catalog, database, relations
 from tests import fabricate
 
 CASES = Path(__file__).parent / "sql"
@@ -92,3 +92,10 @@ def test_names_with_the_same_parameter_agree():
     for query in catalog.load().values():
         for p in query.parameters:
             assert seen.setdefault(p.name, (p.type, p.default)) == (p.type, p.default)
+
+
+def test_what_is_kept_rests_on_no_parameter():
+    """A kept relation is computed once, so a parameter below it would freeze at its first value."""
+    for query in catalog.load().values():
+        if query.materialise:
+            assert not any(below.parameters for below in relations.needs(query.name)), query.name

@@ -1,6 +1,7 @@
 -- name: e2e_percentiles
 -- question: How long until the answer was complete?
 -- grain: run_id, step_id
+-- materialise: yes
 -- column: run_id, step_id [-] the step
 -- column: n [requests] requests of phase main that ended ok
 -- column: mean_ms, min_ms, p50_ms, p75_ms, p90_ms, p95_ms, max_ms [ms] last chunk − scheduled; without streaming, body complete − scheduled

@@ -1,6 +1,7 @@
 -- name: icl_percentiles
 -- question: How long between neighbouring chunks, over all responses of the step?
 -- grain: run_id, step_id
+-- materialise: yes
 -- column: run_id, step_id [-] the step
 -- column: n [gaps] gaps in responses of phase main that ended ok
 -- column: mean_ms, min_ms, p50_ms, p75_ms, p90_ms, p95_ms, max_ms [ms] inter-chunk latency, to 1 us; it may be called ITL only

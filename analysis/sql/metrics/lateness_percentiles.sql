@@ -1,6 +1,7 @@
 -- name: lateness_percentiles
 -- question: How late did the generator take requests that were due?
 -- grain: run_id, step_id
+-- materialise: yes
 -- column: run_id, step_id [-] the step
 -- column: n [requests] requests of phase main that were issued, however they ended
 -- column: mean_ms, min_ms, p50_ms, p75_ms, p90_ms, p95_ms, max_ms [ms] issued − scheduled

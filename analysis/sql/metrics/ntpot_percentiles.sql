@@ -1,6 +1,7 @@
 -- name: ntpot_percentiles
 -- question: How long does an output token take, the wait for the first included?
 -- grain: run_id, step_id
+-- materialise: yes
 -- column: run_id, step_id [-] the step
 -- column: n [requests] requests of phase main that ended ok and whose output tokens are known
 -- column: mean_ms, min_ms, p50_ms, p75_ms, p90_ms, p95_ms, max_ms [ms] (last chunk − scheduled) / output tokens, one value a request

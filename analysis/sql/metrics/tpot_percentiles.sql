@@ -1,6 +1,7 @@
 -- name: tpot_percentiles
 -- question: How long does an output token take after the first?
 -- grain: run_id, step_id
+-- materialise: yes
 -- column: run_id, step_id [-] the step
 -- column: n [requests] requests of phase main that ended ok with more visible tokens than their first chunk held
 -- column: mean_ms, min_ms, p50_ms, p75_ms, p90_ms, p95_ms, max_ms [ms] (last − first chunk) / (visible output tokens − tokens of the first chunk), one value a request

@@ -1,6 +1,7 @@
 -- name: ttfo_percentiles
 -- question: How long until the first chunk that is not reasoning?
 -- grain: run_id, step_id
+-- materialise: yes
 -- column: run_id, step_id [-] the step
 -- column: n [requests] requests of phase main that ended ok and streamed such a chunk
 -- column: mean_ms, min_ms, p50_ms, p75_ms, p90_ms, p95_ms, max_ms [ms] first chunk that is not reasoning − scheduled; equals TTFT where reasoning is hidden or absent

@@ -1,6 +1,7 @@
 -- name: ttft_percentiles
 -- question: How long from the moment a request was due until its first chunk?
 -- grain: run_id, step_id
+-- materialise: yes
 -- column: run_id, step_id [-] the step
 -- column: n [requests] requests of phase main that ended ok and streamed a chunk
 -- column: mean_ms, min_ms, p50_ms, p75_ms, p90_ms, p95_ms, max_ms [ms] first chunk − scheduled

@@ -1,6 +1,7 @@
 -- name: ttft_wire_percentiles
 -- question: How long from the send until the first chunk, with the generator's own delay left out?
 -- grain: run_id, step_id
+-- materialise: yes
 -- column: run_id, step_id [-] the step
 -- column: n [requests] requests of phase main that ended ok and streamed a chunk
 -- column: mean_ms, min_ms, p50_ms, p75_ms, p90_ms, p95_ms, max_ms [ms] first chunk − sent

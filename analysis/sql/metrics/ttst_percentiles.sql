@@ -1,6 +1,7 @@
 -- name: ttst_percentiles
 -- question: How long between a response's first and second chunk?
 -- grain: run_id, step_id
+-- materialise: yes
 -- column: run_id, step_id [-] the step
 -- column: n [requests] requests of phase main that ended ok with two chunks or more
 -- column: mean_ms, min_ms, p50_ms, p75_ms, p90_ms, p95_ms, max_ms [ms] second chunk − first chunk

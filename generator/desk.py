@@ -10,7 +10,7 @@ from generator import clock
 from generator.apis.api import Call, Encoded
 from generator.apis.table import API
 from generator.counters import INDEX
-from generator.intake import Intake
+from generator.intake import HOLD_NS, Intake
 from generator.job import Plan, Step, Target
 from generator.pacer import Pacer
 from generator.poller import Poller
@@ -28,6 +28,7 @@ _SENT = INDEX["sent"]
 _IN_FLIGHT = INDEX["in_flight"]
 _STEP_ISSUED = INDEX["step_issued"]
 _STEP_ID = INDEX["step_id"]
+_HOLD_S = 2 * HOLD_NS / 1e9
 _NOTHING = Encoded("POST", "", (), b"")
 
 
@@ -178,9 +179,11 @@ def _expired(stream: Stream, now_ns: int) -> tuple[str, float] | None:
         return ("connect", limits.connect_s) if age_s > limits.connect_s else None
     if not stream.call.stream:
         return None
+    # A token may have been read that is not decoded yet.
+    age_s -= _HOLD_S if stream.pending else 0.0
     last_ns = stream.decoder.answer.last_row_ns if stream.decoder is not None else None
     if last_ns is None:
         return ("first_token", limits.first_token_s) if age_s > limits.first_token_s else None
-    if not stream.pending and (now_ns - last_ns) / 1e9 > limits.idle_s:
+    if not stream.pending and (now_ns - last_ns) / 1e9 > limits.idle_s + _HOLD_S:
         return "idle", limits.idle_s
     return None

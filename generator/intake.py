@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 SLICE_BYTES = 16_384
 """About 60 chunks of one token: a fifth of a millisecond, which is as long as a ready socket may have to wait."""
 
+HOLD_NS = 50_000_000
+"""Bytes wait this long before they are decoded, so that one visit to a stream understands several chunks. Nobody waits for
+the result: stamps are taken, a closed loop is told by the framing, and time limits allow for it."""
+
 STREAM_BYTES = 65_536
 """No stream keeps more than this undecoded; the transport decodes at once what would pass it."""
 
@@ -55,14 +59,16 @@ class Intake:
         self._on_closed = on_closed
         self._on_give_up = on_give_up
 
-    def slice(self) -> None:
-        """Decode from the front of the queue until the slice is full, the queue is empty, or an arrival is due."""
+    def slice(self, now_ns: int) -> bool:
+        """Decode what has been held long enough, until the slice is full or an arrival is due. True when more of it is left."""
         queue, pacer = self.queue, self._pacer
+        held_since_ns = now_ns - HOLD_NS
         used = 0
-        while queue and used < SLICE_BYTES:
+        while queue and queue[0].queued_ns <= held_since_ns:
             used += self.understand(queue.popleft())
-            if clock.monotonic_ns() >= pacer.due_ns:
-                return
+            if used >= SLICE_BYTES or clock.monotonic_ns() >= pacer.due_ns:
+                return bool(queue) and queue[0].queued_ns <= held_since_ns
+        return False
 
     def understand(self, stream: Stream) -> int:
         """Decode all that one stream has queued, and close it if its response is over. The bytes that it took."""
@@ -74,7 +80,7 @@ class Intake:
         if stream.bytes_received > stream.target.max_response_bytes and stream.state == HEADERS:
             most_bytes = stream.target.max_response_bytes
             self.give_up(stream, "stream_error", "response_too_large", f"more than {most_bytes} bytes")
-        stream.queued = False
+        stream.queued_ns = 0
         if stream.state in _OVER:
             counters, step = self._counters, stream.step
             outcome = stream.close()
@@ -100,8 +106,8 @@ class Intake:
     def left(self, stream: Stream) -> None:
         """The response is over; its bytes may still be queued."""
         self._counters[_IN_FLIGHT] -= 1
-        if not stream.queued:
-            stream.queued = True
+        if not stream.queued_ns:
+            stream.queued_ns = clock.monotonic_ns()
             self.queue.append(stream)
         self._on_left(stream)
 

@@ -75,7 +75,7 @@ class Stream:
         "pending_bytes",
         "phase",
         "prompt",
-        "queued",
+        "queued_ns",
         "reads",
         "remote_addr",
         "request_id",
@@ -140,7 +140,7 @@ class Stream:
         self.in_flight = 0
         self.pending: list[tuple[bytes, int, int, bool]] = []
         self.pending_bytes = 0
-        self.queued = False
+        self.queued_ns = 0  # since when it is in the intake's queue; 0 when it is not
         self.decoder: Decoder | None = None
         self.inflate: Any = None
         self.inflated_bytes = 0
@@ -182,8 +182,8 @@ class Stream:
         """Payload of the read that ``reads`` counts now. ``certain``: its stamp is that of its last byte."""
         self.pending.append((payload, t_ns, self.reads, certain))
         self.pending_bytes += len(payload)
-        if not self.queued:
-            self.queued = True
+        if not self.queued_ns:
+            self.queued_ns = t_ns
             self.intake.queue.append(self)
 
     def ended(self, t_ns: int) -> None:

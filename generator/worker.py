@@ -17,7 +17,7 @@ import numpy as np
 import orjson
 import uvloop
 
-from generator import clock, job
+from generator import claim, clock, job
 from generator.counters import INDEX, Counters
 from generator.credentials import resolve_plan
 from generator.desk import Desk
@@ -26,7 +26,7 @@ from generator.health import Garbage, LoopLag, health_row, p99
 from generator.issuer import ClosedIssuer, Issuer, OpenIssuer
 from generator.machine import raise_soft_limit
 from generator.pacer import Pacer
-from generator.poller import Poller
+from generator.poller import LINGER_NS, Poller
 from generator.probing import probe_workload, summary
 from generator.recorder import Recorder, warm_up
 from generator.request_row import Redactor
@@ -65,6 +65,7 @@ class Worker:
         plan = job.load(job.Plan, run.plan_path.read_bytes())
         self._plan = resolve_plan(plan, secrets)
         self._row = Counters(run.counters_path, plan.workers).row(worker_id)
+        claim.share(run)
         self._corrections: dict[str, job.Correction] = {}
         self._steps: dict[int, StepRun] = {}
         self._current: StepRun | None = None
@@ -73,7 +74,7 @@ class Worker:
         self._over = asyncio.Event()
         self._offset = clock.Offset()
         self._pacer = Pacer()
-        self._poller = Poller(loop, self._pacer)
+        self._poller = Poller(loop, self._pacer, LINGER_NS if plan.transport == "socket" else 0)
         self._recorder = Recorder(run, worker_id, self._row, plan.segment_rows, plan.segment_s, self._trouble)
         self._desk = Desk(
             self._plan,
@@ -88,9 +89,12 @@ class Worker:
             self._left,
             self._closed,
         )
-        self._lag = LoopLag(loop)
+        # The loop has work of its own only where its sockets are the loop's.
+        self._lag = LoopLag(loop) if plan.transport == "aiohttp" else None
         self._garbage = Garbage()
         self._swept_ns = 0
+        self._probing: asyncio.Task[None] | None = None
+        loop.set_exception_handler(self._fault)
 
     # -- control -------------------------------------------------------------------------------------------------------------
 
@@ -112,15 +116,18 @@ class Worker:
         while line := await control.readline():
             order = orjson.loads(line)
             try:
-                await self._obey(order)
+                self._obey(order)
             except OpenloopError as e:
                 self._say("error", message=str(e))
+            except Exception as e:  # noqa: BLE001 - whatever it is, the coordinator must not wait for it for ever
+                self._fault(self._loop, {"message": f"order {order['op']!r}", "exception": e})
         self._over.set()
 
-    async def _obey(self, order: dict[str, Any]) -> None:
+    def _obey(self, order: dict[str, Any]) -> None:
         match order["op"]:
             case "probe":
-                await self._probe()
+                # A task of its own: a target that does not answer must not keep the orders that follow waiting.
+                self._probing = self._loop.create_task(self._probe())
             case "correct":
                 self._corrections = {n: job.load(job.Correction, orjson.dumps(c)) for n, c in order["targets"].items()}
             case "prepare":
@@ -138,11 +145,19 @@ class Worker:
             case unknown:
                 raise ValueError(f"control: unknown op {unknown!r}")
 
+    def _fault(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """An exception that nobody expected, in a callback or a task: a fault of ours, which must not pass for the target's."""
+        loop.default_exception_handler(context)
+        what = repr(context.get("exception") or context.get("message"))
+        self._say("error", message=f"worker {self._id} failed: {what}; see {self._run.log_path}", exit_code=1)
+
     def stop_soon(self) -> None:
         """SIGTERM: as if the coordinator had gone."""
         self._over.set()
 
     async def _leave(self) -> None:
+        if self._probing is not None:
+            self._probing.cancel()
         if self._current is not None and self._current.issuer is not None:
             self._current.issuer.stop()
         self._desk.cancel(None, "end")
@@ -150,8 +165,10 @@ class Worker:
         for transport in self._desk.transports.values():
             await transport.close()
         self._recorder.health(self._health_row())
-        self._lag.stop()
+        if self._lag is not None:
+            self._lag.stop()
         self._recorder.close()
+        await asyncio.sleep(0)  # what the recorder's thread had to tell goes out before the last word
         self._poller.close()
         self._say("bye")
 
@@ -246,6 +263,8 @@ class Worker:
     # -- several times a second ------------------------------------------------------------------------------------------
 
     def _breathe(self) -> None:
+        if self._over.is_set():
+            return  # nothing is issued any more: a later beat would make arrivals after it count as lost
         now_ns = clock.monotonic_ns()
         self._row[INDEX["heartbeat_ns"]] = now_ns
         if now_ns - self._swept_ns >= self._desk.sweep_s * 1e9:
@@ -255,8 +274,7 @@ class Worker:
                 self._poller.wake()
         self._recorder.breathe(now_ns)
         self._garbage.breathe(now_ns, idle=not self._desk.intake.queue)
-        if not self._over.is_set():
-            self._loop.call_later(min(BREATHE_S, self._desk.sweep_s), self._breathe)
+        self._loop.call_later(min(BREATHE_S, self._desk.sweep_s), self._breathe)
 
     def _health(self) -> None:
         self._offset.recheck()
@@ -272,7 +290,7 @@ class Worker:
             self._id,
             self._row,
             gc_ns=self._garbage.ns,
-            loop_lag_ns_p99=p99(self._lag.take()),
+            loop_lag_ns_p99=p99(self._poller.take_lags_ns() if self._lag is None else self._lag.take()),
             read_lag_ns_p99=p99(lags),
             clock_offset_ns=self._offset.ns,
             clock_steps=self._offset.steps,

@@ -9,7 +9,7 @@ from typing import Any
 
 from duckdb import DuckDBPyConnection
 
-from analysis import database, thresholds, validity
+from analysis import database, validity
 from analysis.report import csv, html, json, model, text
 from analysis.validity import Verdict
 from generator.run_dir import RunDir, write_whole
@@ -17,7 +17,7 @@ from generator.run_dir import RunDir, write_whole
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """``manifest`` carries the verdict; ``report`` is the stable JSON report of docs/metrics.md."""
+    """``manifest`` carries the verdict; ``report`` is the stable JSON report of docs/report.md."""
 
     run: RunDir
     connection: DuckDBPyConnection
@@ -33,9 +33,7 @@ def judged(run: RunDir) -> Iterator[Judged]:
     with database.open_runs([run]) as connection:
         verdict = validity.judge(connection, manifest)
         manifest |= {"verdict": verdict.verdict, "reasons": list(verdict.reasons)}
-        report = model.build(connection, manifest, verdict)
-        report["thresholds"] = thresholds.judge(connection, manifest.get("thresholds") or ())
-        yield Judged(run, connection, manifest, verdict, report)
+        yield Judged(run, connection, manifest, verdict, model.build(connection, manifest, verdict))
 
 
 def as_text(report: dict[str, Any], *, colour: bool = False) -> str:

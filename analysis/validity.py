@@ -1,6 +1,6 @@
 """The verdict on the generator itself: is the run to be believed? Every rule is told with its figure; broken ones decide.
 
-INVALID rules fail the run, WARN rules are told beside it, WITHHELD ones say which figures are not printed. docs/metrics.md
+INVALID rules fail the run, WARN rules are told beside it, WITHHELD ones say which figures are not printed. docs/verdict.md
 names them all. An INVALID run keeps and shows its data.
 """
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -51,6 +53,7 @@ def good():
 
 
 GOOD = good()
+RULES = Path(validity.__file__).parent / "rules"
 
 
 def judged(tmp_path, run, **manifest):
@@ -126,6 +129,11 @@ def stopped(run):
     run["health"] = [
         h for h in run["health"] if h["worker_id"] < 0 or not START_NS + 3 * S <= h["t_ns"] < START_NS + 6 * S
     ]
+
+
+def never_woken(run):
+    """SIGSTOP to the end: the last rows never came."""
+    run["health"] = [h for h in run["health"] if h["worker_id"] < 0 or h["t_ns"] < START_NS + 21 * S]
 
 
 def paused_between_steps(run):
@@ -252,6 +260,7 @@ INVALID = [
     (offered_load, {("offered_load", 0)}),
     (lost, {("workers_alive", None)}),
     (stopped, {("workers_running", None)}),
+    (never_woken, {("workers_running", None)}),
     (clock_step, {("clock_steady", None)}),
     (twice, {("check_request_ids_unique", None), ("check_offered_all_recorded", None)}),
     (uncertain_first, {("ttft_certain", 0), ("icl_certain", 0)}),
@@ -386,3 +395,26 @@ def test_each_run_of_several_is_judged_by_itself(tmp_path):
     folders = [write(tmp_path / "run-1", **GOOD), write(tmp_path / "bad", **bad, run_id="bad")]
     with database.open_runs(folders) as con:
         assert [validity.judge(con, f.read_manifest()).verdict for f in folders] == ["VALID", "INVALID"]
+
+
+def test_every_rule_is_documented():
+    """docs/verdict.md names each rule under the level that it has, and none that does not exist."""
+    source = "\n".join(p.read_text() for p in sorted(RULES.glob("*.py")))
+    made = re.findall(r'Rule\(\s*f?"([^"]+)",\s*"([A-Z]+)"', source)
+    levels = {re.sub(r"\{.*\}", "", name): level for name, level in made}
+    page = (RULES.parents[1] / "docs" / "verdict.md").read_text()
+    told = {}
+    for section in page.split("\n## ")[1:]:
+        for cells in re.findall(r"^\| (`[^|]*)\|", section, re.MULTILINE):
+            told |= dict.fromkeys(re.findall(r"`([a-z_]+)…?`", cells), section.split(":", 1)[0])
+    # A name that is made of parts is known by the part that is written out.
+    parts = {
+        "check_": "check_",
+        "limit_": "limit_descriptors",
+        "arrivals_": "arrivals_dispersion",
+        "_certain": "icl_certain",
+    }
+    assert {parts.get(name, name): level for name, level in levels.items()}.items() <= told.items()
+    assert len(levels) == len(
+        set(told) - {"limit_ports", "arrivals_kolmogorov_smirnov", "arrivals_autocorrelation", "ttft_certain"}
+    )

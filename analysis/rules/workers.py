@@ -21,7 +21,7 @@ BUSY_RHO = 0.5
 def rules(evidence: Evidence) -> Iterator[Rule]:
     during = _during_steps(evidence)
     yield _lost(evidence)
-    yield _silence(during)
+    yield _silence(evidence, during)
     yield _clock(evidence.rows("health_seconds"))
     yield from _cpu(during)
     yield from _loop_lag(during)
@@ -30,7 +30,10 @@ def rules(evidence: Evidence) -> Iterator[Rule]:
 
 def _during_steps(evidence: Evidence) -> list[Row]:
     """Health intervals of workers that touch a step: what happens between steps spoils no figure."""
-    spans = [(s["start_ns"], s["drained_ns"] or s["end_ns"]) for s in evidence.rows("step_windows")]
+    steps = evidence.rows("step_windows")
+    spans = [
+        (s["start_ns"], s["drained_ns"] or s["end_ns"] or s["start_ns"]) for s in steps if s["start_ns"] is not None
+    ]
     rows = [r for r in evidence.rows("health_seconds") if r["worker_id"] >= 0]
     return [r for r in rows if any(r["from_ns"] < end and r["t_ns"] > start for start, end in spans)]
 
@@ -50,11 +53,15 @@ def _lost(evidence: Evidence) -> Rule:
     )
 
 
-def _silence(during: list[Row]) -> Rule:
-    worst = max(during, key=lambda r: r["gap_s"], default=None)
-    gap_s = worst["gap_s"] if worst else 0.0
-    who = f" by worker {worst['worker_id']}" if worst and gap_s > LONGEST_SILENCE_S else ""
-    figure = f"longest silence{who} during a step: {gap_s:.1f} s"
+def _silence(evidence: Evidence, during: list[Row]) -> Rule:
+    """Between two health rows, or from a worker's last one to the end of the last step: one that never woke wrote no more."""
+    silences = [(r["gap_s"], r["worker_id"]) for r in during]
+    end_ns = max((s["drained_ns"] or s["end_ns"] or 0 for s in evidence.rows("step_windows")), default=0)
+    workers = [r for r in evidence.rows("health_summary") if r["worker_id"] >= 0]
+    silences += [((end_ns - r["last_ns"]) / 1e9, r["worker_id"]) for r in workers]
+    gap_s, worker = max(silences, default=(0.0, 0))
+    who = f" by worker {worker}" if gap_s > LONGEST_SILENCE_S else ""
+    figure = f"longest silence{who} during a step: {max(gap_s, 0.0):.1f} s"
     advice = "the worker was stopped or starved: nothing that it stamped around then can be trusted"
     return Rule(
         "workers_running", "INVALID", None, figure, f"at most {LONGEST_SILENCE_S} s", advice, gap_s > LONGEST_SILENCE_S

@@ -3,6 +3,7 @@
 -- grain: run_id, worker_id
 -- column: run_id, worker_id [-] the worker; -1 is the coordinator
 -- column: beats [-] intervals between health rows
+-- column: first_ns, last_ns [ns] first and last health row
 -- column: cpu_mean_share, cpu_max_share [-] CPU of one core, over all and in the busiest interval of half a second or more
 -- column: rss_max_bytes [bytes] resident memory at most
 -- column: in_flight_max [requests] in flight at most, when looked at
@@ -20,6 +21,8 @@ WITH ends AS (
     SELECT
         run_id,
         worker_id,
+        min(t_ns) AS first_ns,
+        max(t_ns) AS last_ns,
         max(rss_bytes) AS rss_max_bytes,
         max(in_flight) AS in_flight_max,
         max(cpu_s) - min(cpu_s) AS cpu_used_s,
@@ -59,6 +62,8 @@ SELECT
     run_id,
     worker_id,
     coalesce(s.beats, 0) AS beats,
+    e.first_ns,
+    e.last_ns,
     s.cpu_mean_share,
     s.cpu_max_share,
     e.rss_max_bytes,

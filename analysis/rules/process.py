@@ -17,7 +17,7 @@ def rules(evidence: Evidence) -> Iterator[Rule]:
     found = [(step, test) for step in evidence.rows("step_windows") for test in _tests(evidence, step)]
     for step, test in found:
         limit = ALPHA / len(found)
-        figure = f"{test.name} {test.statistic:.3g} of what was sent against {_law(step)}: p = {test.p:.2g}"
+        figure = f"{test.name} {test.statistic:.3g} of what was sent against {_law(step)}: {_p(test.p)}"
         yield Rule(
             f"arrivals_{test.name.replace('-', '_')}",
             "WARN",
@@ -27,6 +27,11 @@ def rules(evidence: Evidence) -> Iterator[Rule]:
             "the load was bunched or smoothed on its way out: see lateness and dropped requests",
             test.p < limit,
         )
+
+
+def _p(p: float) -> str:
+    """Below 10⁻¹⁵ a p-value says more about rounding than about the process."""
+    return f"p = {p:.2g}" if p >= 1e-15 else "p < 1e-15"
 
 
 def _law(step: Row) -> str:

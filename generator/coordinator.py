@@ -269,8 +269,12 @@ class _Coordinator:
 
     async def _finish(self) -> RunEnd:
         self._note_stop()
-        self._folder.write_manifest(self._manifest)
-        await asyncio.to_thread(seal, self._folder)
+        try:
+            self._folder.write_manifest(self._manifest)
+            await asyncio.to_thread(seal, self._folder)
+        except (OpenloopError, OSError) as e:  # a full disk: the segments stay and can be read
+            self._error = f"{self._error}; {e}" if self._error else str(e)
+            self._note(f"not sealed: {e}")
         succeeded, sent = self._counters.total("ok"), self._counters.total("sent")
         if self._watch is not None:
             self._watch(self._meter.read("done", self._step, tuple(self._notes)))

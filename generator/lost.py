@@ -1,7 +1,8 @@
 """Arrivals that a dead worker took with it, as rows with outcome ``lost``: due, dealt to it, and without an end on record.
 
-Open loop: the schedule says which they were. Closed loop: the counters, which outlive their writer, say how many requests
-the worker had sent in its step; those without a row are its slots' lowest arrival numbers that are missing.
+Open loop: the schedule says which they were. Closed loop: the worker's own word at the end of issuing, or else the counters, which
+outlive their writer, say how many requests it had sent in its step; those without a row are its slots' lowest arrival numbers
+that are missing.
 """
 
 from __future__ import annotations
@@ -67,6 +68,8 @@ def _open(
     until_ns = counters.of(worker, "heartbeat_ns")
     if worker in history.lost_workers:
         until_ns = facts.end_ns if facts.end_ns is not None else max(until_ns, history.lost_workers[worker])
+    if history.stop_ns is not None:
+        until_ns = min(until_ns, history.stop_ns)  # arrivals after a stop are none
     due = int(np.searchsorted(offsets, until_ns - facts.start_ns, side="left"))
     base = step.step_id * REQUESTS_A_STEP
     numbers = range(worker, due, plan.workers)
@@ -83,8 +86,11 @@ def _closed(
     recorded: Done,
     _history: History,
 ) -> list[tuple[int, int]]:
-    if counters.of(worker, "step_id") != step.step_id or not counters.of(worker, "heartbeat_ns"):
-        return []
+    issued = (facts.offered or {}).get(worker)  # its own word, given when it had issued all
+    if issued is None:
+        if counters.of(worker, "step_id") != step.step_id or not counters.of(worker, "heartbeat_ns"):
+            return []
+        issued = counters.of(worker, "step_issued")
     base = step.step_id * REQUESTS_A_STEP
     mine = slots(step, worker, plan.workers)
     have = {slot.index: 0 for slot in mine}
@@ -92,7 +98,7 @@ def _closed(
         n = request_id - base
         if 0 <= n < REQUESTS_A_STEP and mine and n % mine[0].stride in have:
             have[n % mine[0].stride] += 1
-    left = counters.of(worker, "step_issued") - sum(have.values())
+    left = issued - sum(have.values())
     missing: list[tuple[int, int]] = []
     while left > 0:
         before = left

@@ -161,7 +161,8 @@ class Recorder:
                 self._waiting_rows += len(rows) // TOKEN.size if table == "tokens" else len(rows)
                 self._waiting[table].append(rows)
             now_ns = clock.monotonic_ns()
-            if self._waiting_rows >= self._segment_rows or now_ns - self._since_ns >= self._segment_ns:
+            full = self._waiting_rows >= self._segment_rows and not self._in_trouble
+            if full or now_ns - self._since_ns >= self._segment_ns:
                 self._since_ns = now_ns
                 self._write_waiting(last=False)
 
@@ -190,9 +191,25 @@ class Recorder:
                 self._counters[INDEX["recorded"]] += table.num_rows
             self._waiting[name] = []
         self._waiting_rows = 0
+        self._in_trouble = False
 
     def _table(self, name: str, parts: list[Any]) -> pa.Table:
         if name == "tokens":
             return token_table(self._run.run_id, b"".join(parts))
         rows = [row for part in parts for row in part]
-        return row_table(REQUESTS if name == "requests" else HEALTH, rows)
+        schema = REQUESTS if name == "requests" else HEALTH
+        try:
+            return row_table(schema, rows)
+        except (pa.ArrowException, ValueError, TypeError, OverflowError):
+            return row_table(schema, [self._storable(schema, row) for row in rows])
+
+    def _storable(self, schema: pa.Schema, row: Row) -> Row:
+        """A value that its column cannot hold is a fault of ours: told, and left out, lest it take the segment with it."""
+        kept = list(row)
+        for i, field in enumerate(schema):
+            try:
+                pa.array([row[i]], type=field.type)
+            except (pa.ArrowException, ValueError, TypeError, OverflowError) as e:
+                kept[i] = None
+                self._on_trouble(f"a value of {field.name} cannot be stored and is left out: {e}")
+        return tuple(kept)

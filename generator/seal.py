@@ -7,6 +7,7 @@ and renamed, so a crash at any moment leaves either the segments or the file. Se
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from generator import job, journal, manifest
+from generator import claim, job, journal, manifest
 from generator.errors import RunFolderError
 from generator.lost import lost_rows
 from generator.recorder import row_table, write_segment
@@ -34,43 +35,53 @@ _SCHEMAS = {"steps": STEPS, "requests": REQUESTS, "tokens": TOKENS, "health": HE
 
 
 def seal(run: RunDir) -> list[str]:
-    """Finish ``run``; returns notes on what had to be mended. Raises RunFolderError when the folder is not a run, or when the
-    disk has no room: the segments stay and the run stays readable."""
-    if run.sealed:
+    """Finish ``run``; returns notes on what had to be mended. Raises RunFolderError when the folder is not a run, when the run goes
+    on, or when the disk has no room: the segments stay and the run stays readable."""
+    if run.sealed and not run.segments.exists():
         return []
     plan = _plan(run)
+    with claim.alone(run):
+        try:
+            return _seal(run, plan)
+        except (OSError, pa.ArrowException, duckdb.Error) as e:
+            raise _no_room(run, e) from e
+
+
+def _seal(run: RunDir, plan: job.Plan) -> list[str]:
+    run.segments.mkdir(exist_ok=True)
     history = journal.read(run.journal_path)
-    notes = _set_damaged_aside(run)
-    try:
-        if not run.manifest_path.exists():
-            run.write_manifest(manifest.begin(plan, run) | {"notes": ["the manifest was made anew by sealing"]})
-        if not run.table_path("requests").exists():
-            lost = lost_rows(run, plan, history)
-            if lost:
-                write_segment(run.segments / "requests-lost-000001.parquet", row_table(REQUESTS, lost))
-                notes.append(f"{len(lost)} arrivals were lost with their worker")
-        if not run.table_path("steps").exists():
-            _write_steps(run, plan, history)
-        for table in TABLES:
-            if not run.table_path(table).exists():
-                _sort(run, table)
-            for segment in run.segments.glob(f"{table}-*.parquet"):
-                segment.unlink()
-    except OSError as e:
-        raise _no_room(run, e) from e
-    except duckdb.Error as e:
-        raise _no_room(run, e) from e
+    notes = _set_damaged_aside(run, pq.read_metadata)
+    if not run.manifest_path.exists():
+        run.write_manifest(manifest.begin(plan, run) | {"notes": ["the manifest was made anew by sealing"]})
+    if not run.table_path("requests").exists():
+        lost = lost_rows(run, plan, history)
+        if lost:
+            write_segment(run.segments / "requests-lost-000001.parquet", row_table(REQUESTS, lost))
+            notes.append(f"{len(lost)} arrivals were lost with their worker")
+    if not run.table_path("steps").exists():
+        _write_steps(run, plan, history)
+    for table in TABLES:
+        if not run.table_path(table).exists():
+            notes += _sort_what_can_be_read(run, table)
+        for segment in run.segments.glob(f"{table}-*.parquet"):
+            segment.unlink()
     if not history.done:
         notes.append("the coordinator did not finish; sealed from what was recorded")
-        found = run.read_manifest()
-        known = {entry["worker"] for entry in found["lost_workers"]}
-        found["lost_workers"] += [{"worker": w, "how": "unknown"} for w in history.lost_workers if w not in known]
-        found["interrupted"] = True
-        found["notes"] = [*found["notes"], *notes]
-        run.write_manifest(found)
+    if notes:
+        _tell(run, history, notes)
     if not any(run.segments.iterdir()):
         run.segments.rmdir()
     return notes
+
+
+def _tell(run: RunDir, history: journal.History, notes: list[str]) -> None:
+    """Into the manifest, what its coordinator did not write there, or did not live to write."""
+    found = run.read_manifest()
+    known = {entry["worker"] for entry in found["lost_workers"]}
+    found["lost_workers"] += [{"worker": w, "how": "unknown"} for w in history.lost_workers if w not in known]
+    found["interrupted"] = found["interrupted"] or not history.done
+    found["notes"] += [note for note in notes if note not in found["notes"]]
+    run.write_manifest(found)
 
 
 def _plan(run: RunDir) -> job.Plan:
@@ -86,25 +97,38 @@ def _no_room(run: RunDir, error: Exception) -> RunFolderError:
     return RunFolderError(f"{run.path}: cannot be sealed: {error}; make room, then `openloop seal {run.path}`")
 
 
-def _set_damaged_aside(run: RunDir) -> list[str]:
-    """A segment without a readable footer would make the whole run unreadable: it is renamed, and told."""
+def _set_damaged_aside(run: RunDir, read: Callable[[Path], Any]) -> list[str]:
+    """A segment that ``read`` cannot read would make the whole run unreadable: it is renamed, and told."""
     notes = []
-    for path in sorted(run.segments.glob("*.parquet")) if run.segments.is_dir() else []:
+    for path in sorted(run.segments.glob("*.parquet")):
         try:
-            pq.read_metadata(path)
-        except (pa.ArrowInvalid, OSError):
+            read(path)
+        except (pa.ArrowException, OSError):
             path.rename(path.with_suffix(".damaged"))
             notes.append(f"segment {path.name} is damaged and set aside as {path.stem}.damaged")
-    for path in run.segments.glob("*.part") if run.segments.is_dir() else []:
+    for path in run.segments.glob("*.part"):
         path.unlink()
     return notes
+
+
+def _sort_what_can_be_read(run: RunDir, table: str) -> list[str]:
+    """Footers were looked at before; a segment whose pages are damaged shows only when it is read whole."""
+    try:
+        _sort(run, table)
+    except duckdb.Error:
+        notes = _set_damaged_aside(run, pq.read_table)
+        if not notes:
+            raise
+        _sort(run, table)
+        return notes
+    return []
 
 
 def _sort(run: RunDir, table: str) -> None:
     """One table, sorted, synced, renamed."""
     target = run.table_path(table)
     beside = target.with_name(target.name + ".part")
-    segments = [str(p) for p in sorted(run.segments.glob(f"{table}-*.parquet"))] if run.segments.is_dir() else []
+    segments = [str(p) for p in sorted(run.segments.glob(f"{table}-*.parquet"))]
     if not segments:
         pq.write_table(_SCHEMAS[table].empty_table(), beside)
     else:

@@ -9,10 +9,15 @@ import numpy as np
 
 from generator import job, run_dir
 from generator.counters import INDEX, Counters
+from generator.rows import TOKEN, UNKNOWN
 from generator.run_dir import RunDir
+from generator.schema import REQUESTS
 
 S = 1_000_000_000
 MS = 1_000_000
+START = 1_000 * S
+OFFSETS = [n * 10 * MS for n in range(100)]
+"""Arrivals at 100/s."""
 
 WORDS = job.WorkloadSpec("words", job.Length("fixed", value=16), job.Length("fixed", value=4))
 
@@ -51,3 +56,14 @@ def counters(run: RunDir, made: job.Plan, **values: int) -> Counters:
     for name, value in values.items():
         found.row(0)[INDEX[name]] = value
     return found
+
+
+def request(number: int, **columns: Any) -> tuple[Any, ...]:
+    """A row of ``requests`` that went well."""
+    row: dict[str, Any] = dict.fromkeys(REQUESTS.names) | {"run_id": "r", "request_id": number, "outcome": "ok"}
+    return tuple((row | columns)[name] for name in REQUESTS.names)
+
+
+def token(request_id: int, index: int = 0) -> bytes:
+    """A packed row of ``tokens``."""
+    return TOKEN.pack(request_id, 10**9 + index, index, index, 4, UNKNOWN, 0, 1)

@@ -32,7 +32,7 @@ def test_numbers_are_those_of_the_contract(concurrency: int, requests: int) -> N
     assert sorted(numbers) == list(range(requests))
 
 
-@given(COUNTS, COUNTS, st.integers(0, 1000))
+@given(COUNTS, COUNTS, st.integers(0, 999))
 def test_a_ramp_follows_the_line(low: int, high: int, permille: int) -> None:
     """Open at time t, spread at the start aside: the straight line from c₀ to c₁, rounded."""
     for c0, c1 in ((low, high), (high, low)):

@@ -119,4 +119,3 @@ class Intake:
         """The answer cannot be used: have its connection closed and fail the stream."""
         self._on_give_up(stream)
         stream.spoiled(outcome, error_type, message, clock.monotonic_ns())
-        stream.failed(outcome, error_type, message, clock.monotonic_ns())

@@ -92,7 +92,7 @@ async def opened(kind: str, target: Target) -> AsyncIterator[Wiring]:
     """A real transport (``socket`` or ``aiohttp``) of this loop, ready to send to ``target``."""
     loop = asyncio.get_running_loop()
     pacer = Pacer()
-    poller = Poller(loop, pacer)
+    poller = Poller(loop, pacer, linger_ns=0)  # the target of a test lives in the same loop
     wiring = Wiring(poller, pacer)
     transport: Transport
     if kind == "aiohttp":

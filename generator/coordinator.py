@@ -105,7 +105,11 @@ class _Coordinator:
         return await self._finish()
 
     async def _work(self) -> None:
-        if not await self._until(lambda: self._crew.all_said("ready"), START_S):
+        ready = await self._until(lambda: self._crew.all_said("ready"), START_S)
+        if self._error is None and not any(m.alive for m in self._crew.members):
+            self._error, self._error_code = f"no worker got ready; see {self._folder.log_path}", 1
+            raise _StopIssuingError
+        if not ready:
             raise MachineError(f"workers did not start within {START_S:g} s; see {self._folder.log_path}")
         if self._plan.probe:
             await self._probe()

@@ -146,11 +146,9 @@ class Connection:
             n = self._sock.send(data)
         except BlockingIOError:
             n = 0
-        except ConnectionError as e:
-            self._deaf(e)
-            return
         except OSError as e:
-            self._lost(e)
+            end = self._deaf if isinstance(e, ConnectionError) else self._lost
+            end(e)
             return
         if n < len(data):
             self._out += data[n:]
@@ -282,8 +280,6 @@ class Connection:
         return plain, certain and whole
 
     def _tls_ended(self, end: str) -> None:
-        if self._phase == _CLOSED:
-            return
         if end:
             # TLS 1.3 refuses a client's certificate after the request was sent: the alert is then the first thing said.
             said = self.stream is not None and self.stream.first_byte_ns is not None
@@ -310,7 +306,6 @@ class Connection:
             return  # given up while its last bytes were decoded
         reusable = self._keep and self._broken is None and not self._out
         self._complete = False
-        self._chunked = False
         self.stream = None
         if reusable and self._transport.reuse:
             self.idle_since_ns = clock.monotonic_ns()
@@ -348,8 +343,8 @@ class Connection:
     def _end_of_file(self) -> None:
         stream = self.stream
         # Under TLS only a closing alert tells the end of such a body from a cut (RFC 9112, 9.8).
-        whole = self._tls is None or self._tls.closed
-        if stream is not None and stream.state == HEADERS and self._close_delimited and whole:
+        whole = self._close_delimited and (self._tls is None or self._tls.closed)
+        if stream is not None and stream.state == HEADERS and whole:
             self.stream = None
             self.close()
             stream.ended(stream.last_byte_ns or clock.monotonic_ns())
@@ -358,11 +353,10 @@ class Connection:
 
     def _lost(self, error: OSError | None) -> None:
         """The peer closed or reset."""
-        stream, error = self.stream, error or self._broken
+        stream, self.stream, error = self.stream, None, error or self._broken
         self.close()
         if stream is None:
             return
-        self.stream = None
         if self.uses > 1 and stream.first_byte_ns is None and not stream.resent:
             self._transport.resend(stream)
             return
@@ -379,18 +373,15 @@ class Connection:
 
     def _cut(self, outcome: str, error_type: str, message: str) -> None:
         """The answer cannot be followed any further."""
-        stream = self.stream
-        self.stream = None
+        stream, self.stream = self.stream, None
         self.close()
         if stream is not None:
-            for payload in self._bodies:
-                if stream.state == HEADERS:
-                    stream.body(payload, stream.last_byte_ns or 0, False)
+            if stream.state == HEADERS and self._bodies:
+                stream.body(b"".join(self._bodies), stream.last_byte_ns or 0, False)
             stream.failed(outcome, error_type, message, clock.monotonic_ns())
 
     def _refused(self, error_type: str, message: str) -> None:
-        stream = self.stream
-        self.stream = None
+        stream, self.stream = self.stream, None
         self.close()
         self._transport.address_failed(self.address)
         if stream is not None:

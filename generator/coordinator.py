@@ -23,6 +23,7 @@ from generator.meter import Meter
 from generator.progress import Phase, Progress
 from generator.run_dir import RunDir
 from generator.seal import seal
+from generator.workload import too_short
 
 AHEAD_NS = 250_000_000
 START_S = 60.0
@@ -139,6 +140,11 @@ class _Coordinator:
                 self._manifest["probe"][name] |= asdict(learned)
             for text in {p["error"] for p in probes if p["error"]}:
                 self._note(f"probe of {name}: {text}")
+        for step in self._plan.steps:
+            trouble = too_short(step, job.Correction(**corrections.get(step.target, {})))
+            if trouble is not None:
+                self._manifest["warnings"].append(trouble)
+                self._note(trouble)
         self._crew.tell_all({"op": "correct", "targets": corrections})
         self._folder.write_manifest(self._manifest)
 

@@ -53,6 +53,7 @@ class Crew:
             for number in range(workers):
                 process = await asyncio.create_subprocess_exec(
                     sys.executable,
+                    "-P",  # whatever the working folder holds, it is not our package
                     "-m",
                     "generator.worker",
                     stdin=asyncio.subprocess.PIPE,

@@ -74,7 +74,8 @@ class Poller:
 
     def _turn_again(self) -> None:
         self._again = False
-        self._turn()
+        if not self._epoll.closed:
+            self._turn()
 
     def _turn(self) -> None:
         now_ns = clock.monotonic_ns

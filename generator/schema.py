@@ -111,7 +111,10 @@ TOKENS = pa.schema(
         ("chunk_index", pa.int32()),  # from 0 within the response, over rows only
         ("t_ns", pa.int64()),  # arrival of the read that completed the event
         ("read_index", pa.int32()),  # that read, from 0 within the response
-        ("exact", pa.bool_()),  # the event's last byte ended its read; else the truth lies in (arrival before it, t_ns]
+        (
+            "exact",
+            pa.bool_(),
+        ),  # a kernel stamp, and the event's last byte ended its read; else the truth is in (arrival before it, t_ns]
         ("kind", _TEXT),  # one of KINDS
         ("n_tokens", pa.int16()),  # NULL where unknown
         ("n_chars", pa.int32()),  # Unicode code points of the text

@@ -40,7 +40,9 @@ def test_a_stream_of_chunks(kind: str) -> None:
             assert wiring.closed == [(stream, "ok")]
             rows = wiring.tokens(stream)
             assert [row[4] for row in rows] == [4, 1, 2]
-            assert [row[7] for row in rows] == [1, 1, 1]
+            assert [row[7] for row in rows] == (
+                [1, 1, 1] if kind == "socket" else [0, 0, 0]
+            )  # kernel stamps alone are exact
             assert stream.status == 200
             assert stream.answer is not None
             assert stream.answer.server_ms == 299.75

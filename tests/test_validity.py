@@ -54,6 +54,7 @@ INVALID = [
     (spoilt.twice, {("check_request_ids_unique", None), ("check_offered_all_recorded", None)}),
     (spoilt.uncertain_first, {("ttft_certain", 0), ("icl_certain", 0)}),
     (spoilt.uncertain_gaps, {("icl_certain", 0), ("icl_certain", 1)}),
+    (spoilt.late_process_stamps, {("process_stamps_late", 0), ("process_stamps_late", 1)}),
 ]
 
 WARN = [

@@ -8,6 +8,7 @@ from analysis.rules.rule import Evidence, Row, Rule, ms, percent
 
 LEAST_EXACT_SHARE = 0.95
 LEAST_KERNEL_SHARE = 0.999
+LATE_STAMP_MS = 1.0
 
 
 def rules(evidence: Evidence) -> Iterator[Rule]:
@@ -20,7 +21,8 @@ def rules(evidence: Evidence) -> Iterator[Rule]:
         if row["kernel_chunks_judged"]:
             yield _exact(row)
         if row["process_share"]:
-            yield _process(row, evidence)
+            yield _process(row)
+            yield from _late_process(row, evidence)
     yield from _fallbacks(evidence)
 
 
@@ -57,16 +59,29 @@ def _exact(row: Row) -> Rule:
     )
 
 
-def _process(row: Row, evidence: Evidence) -> Rule:
-    lags = [
-        r["loop_lag_p99_ms"]
-        for r in evidence.rows("health_seconds")
-        if r["worker_id"] >= 0 and r["loop_lag_p99_ms"] is not None
-    ]
-    lag = f"; its loop was up to {ms(max(lags))} late (p99 of the worst second)" if lags else ""
-    figure = f"{percent(row['process_share'])} of answers were stamped in the process{lag}"
+def _process(row: Row) -> Rule:
+    figure = f"{percent(row['process_share'])} of answers were stamped in the process"
     advice = "TTFT and gaps are as true as the loop was on time; the socket transport has the kernel's own stamps"
     return Rule("process_stamps", "WARN", row["step_id"], figure, "0 %", advice, True)
+
+
+def _late_process(row: Row, evidence: Evidence) -> Iterator[Rule]:
+    """Such a stamp is late by what its loop was busy with, which no interval in the tables bounds: the loop's own lag does.
+
+    The worst second of ten decides: one hiccup in a long run moves no percentile that is printed, a loop that is always late
+    moves all of them.
+    """
+    seconds = (r for r in evidence.rows("health_seconds") if r["worker_id"] >= 0 and r["reads"])
+    lags = sorted(r["loop_lag_p99_ms"] for r in seconds if r["loop_lag_p99_ms"] is not None)
+    if not lags:
+        return
+    lag_ms = lags[min(len(lags) - 1, len(lags) * 9 // 10)]
+    ttfts = [r["ttft_p50_ms"] for r in evidence.rows("step_summary") if r["step_id"] == row["step_id"]]
+    limit_ms = max(LATE_STAMP_MS, 0.01 * (ttfts[0] or 0.0) if ttfts else 0.0)
+    figure = f"stamps taken in the process, by a loop that was {ms(lag_ms)} late (p99; nine seconds of ten were better)"
+    advice = "the socket transport's stamps do not depend on the loop; or fewer streams a worker"
+    limit = f"at most {ms(limit_ms)}: 1 % of the median TTFT or 1 ms"
+    yield Rule("process_stamps_late", "INVALID", row["step_id"], figure, limit, advice, lag_ms > limit_ms)
 
 
 def _fallbacks(evidence: Evidence) -> Iterator[Rule]:

@@ -209,7 +209,7 @@ class AiohttpTransport:
             self.process_stamps += 1
             stream.last_byte_ns = now_ns
             stream.bytes_received += len(payload)
-            stream.body(payload, now_ns, True)
+            stream.body(payload, now_ns, False)
             stream.reads += 1
             if stream.pending_bytes > STREAM_BYTES:
                 stream.intake.relieve(stream)
@@ -217,7 +217,6 @@ class AiohttpTransport:
                 stream.intake.give_up(stream, "stream_error", "response_too_large", f"more than {most_bytes} bytes")
             if stream.state >= ENDED:
                 return
-            self._poller.wake()
 
 
 def proxy_for(target: Target) -> str | None:

@@ -224,7 +224,7 @@ class Connection:
         else:
             t_ns = clock.monotonic_ns()
             transport.process_stamps += 1
-            certain = transport.stamp_source == "process"
+            certain = False
         if self._tls is not None:
             data, certain = self._decrypted(self._tls, data, certain)
             if not data:

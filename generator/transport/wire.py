@@ -72,7 +72,9 @@ class Wire:
     """``bytes_for(encoded, request_id)``: one write's worth, head and body together."""
 
     def __init__(self, target: Target, api: Api, run_id: str, keep_alive: bool) -> None:
-        self._base = quote(split_url(target).path.rstrip("/"), safe=_PATH_CHARS)
+        parts = split_url(target)
+        self._base = quote(parts.path.rstrip("/"), safe=_PATH_CHARS)
+        self._query = f"?{quote(parts.query, safe=_PATH_CHARS + '?')}" if parts.query else ""
         self._fixed = fixed_headers(target, api, keep_alive)
         self._taken = {name.lower() for name, _ in self._fixed}
         self._heads: dict[tuple[str, str, tuple[tuple[str, str], ...]], bytes] = {}
@@ -80,7 +82,8 @@ class Wire:
         self._id_prefix = f"{name}: {run_id}-".encode("latin-1") if name else b""
 
     def path_of(self, encoded: Encoded) -> str:
-        return self._base + encoded.path
+        """The base's path, the API's, and the base's query (Azure wants its ``api-version`` there)."""
+        return self._base + encoded.path + self._query
 
     def bytes_for(self, encoded: Encoded, request_id: int) -> bytes:
         key = (encoded.method, encoded.path, encoded.headers)

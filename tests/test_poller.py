@@ -1,0 +1,145 @@
+"""One epoll set for all sockets: the order of a turn, and what may not happen in it. Pipes stand for sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Coroutine, Iterator
+from typing import Any
+
+import pytest
+import uvloop
+
+from generator import clock
+from generator.pacer import NEVER, Pacer
+from generator.poller import READ, Poller
+
+
+class Pipes:
+    def __init__(self) -> None:
+        self.open: list[int] = []
+
+    def pair(self) -> tuple[int, int]:
+        read, write = os.pipe2(os.O_NONBLOCK)
+        self.open += [read, write]
+        return read, write
+
+
+@pytest.fixture
+def pipes() -> Iterator[Pipes]:
+    made = Pipes()
+    yield made
+    for fd in made.open:
+        os.close(fd)
+
+
+def run(work: Callable[[Poller, Pacer], Coroutine[Any, Any, None]]) -> None:
+    async def main() -> None:
+        pacer = Pacer()
+        poller = Poller(asyncio.get_running_loop(), pacer)
+        await asyncio.wait_for(work(poller, pacer), 20)
+        poller.close()
+        pacer.timer.close()
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(main())
+
+
+def test_a_due_send_goes_before_every_read(pipes: Pipes) -> None:
+    """An arrival that falls due while sockets are served does not wait for the rest of them."""
+    order: list[str] = []
+
+    async def work(poller: Poller, pacer: Pacer) -> None:
+        pacer.follow(lambda _: order.append("send") or NEVER, clock.monotonic_ns() + 10**15)
+
+        def handle(fd: int, name: str) -> None:
+            os.read(fd, 10)
+            order.append(name)
+            pacer.due_ns = 0  # the next arrival is due from here on
+
+        for name in ("first", "second"):
+            read, write = pipes.pair()
+            poller.add(read, READ, lambda _, fd=read, name=name: handle(fd, name))
+            os.write(write, b"x")
+        for _turn in range(50):
+            await asyncio.sleep(0.001)
+        assert order in (["first", "send", "second", "send"], ["second", "send", "first", "send"])
+
+    run(work)
+
+
+def test_a_descriptor_that_was_removed_in_the_turn_is_not_served(pipes: Pipes) -> None:
+    """Its readiness was reported before; its number may be another's by now."""
+    served: list[int] = []
+
+    async def work(poller: Poller, _: Pacer) -> None:
+        reads = []
+        for _n in range(3):
+            read, write = pipes.pair()
+            reads.append(read)
+            os.write(write, b"x")
+
+        def handle(fd: int) -> None:
+            served.append(fd)
+            for other in reads:
+                poller.remove(other)
+
+        for read in reads:
+            poller.add(read, READ, lambda _, fd=read: handle(fd))
+        await asyncio.sleep(0.05)
+        assert len(served) == 1
+        poller.remove(reads[0])  # once more: no error
+
+    run(work)
+
+
+def test_replace_changes_the_function(pipes: Pipes) -> None:
+    """A connection that stands is served by another function than one that is being made."""
+    served: list[str] = []
+
+    async def work(poller: Poller, _: Pacer) -> None:
+        read, write = pipes.pair()
+        poller.add(read, READ, lambda _: (os.read(read, 1), served.append("old"), poller.replace(read, READ, then)))
+
+        def then(_mask: int) -> None:
+            os.read(read, 1)
+            served.append("new")
+
+        os.write(write, b"xy")
+        for _turn in range(50):
+            await asyncio.sleep(0.001)
+        assert served == ["old", "new"]
+
+    run(work)
+
+
+def test_the_loop_lives_beside_sockets_that_never_rest(pipes: Pipes) -> None:
+    """However much there is to read, timers, the control pipe and the beat have their turn."""
+    reads = 0
+
+    async def work(poller: Poller, _: Pacer) -> None:
+        nonlocal reads
+        read, write = pipes.pair()
+        os.write(write, b"x")
+
+        def handle(_mask: int) -> None:
+            nonlocal reads
+            reads += 1  # and leaves it readable
+
+        poller.add(read, READ, handle)
+        for _turn in range(20):
+            await asyncio.sleep(0.001)
+        assert reads > 20
+        poller.remove(read)
+
+    run(work)
+
+
+def test_a_wake_after_the_end_is_harmless() -> None:
+    """Something may have been queued in the loop's last moment."""
+
+    async def work(poller: Poller, _: Pacer) -> None:
+        poller.wake()
+        poller.wake()
+
+    run(work)

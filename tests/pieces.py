@@ -6,8 +6,9 @@ import asyncio
 import json
 import socket
 import struct
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from contextlib import asynccontextmanager
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 from unittest.mock import patch
 
@@ -16,6 +17,7 @@ from wiring import Visit, Wiring, opened, target
 
 from generator import intake
 from generator.job import Target
+from generator.transport.connection import SO_TIMESTAMPNS
 
 
 def event(text: str, finish: str | None = None) -> bytes:
@@ -111,3 +113,22 @@ class Site:
             with patch.object(intake, "HOLD_NS", 0):
                 async with opened("socket", there) as self.wiring:
                     yield self.wiring, there, visits
+
+
+@contextmanager
+def stamping() -> Iterator[None]:
+    """The kernel stamps, from here on: it begins some milliseconds after the first socket of the machine asks for it. A run asks
+    long before it sends; a test does not."""
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as keeper:
+        keeper.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
+        peer, _ = server.accept()
+        with peer:
+            stamps: list[Any] = []
+            for _ in range(1_000):
+                peer.send(b"x")
+                stamps = keeper.recvmsg(1, 64)[1]
+                if stamps:
+                    break
+                time.sleep(0.005)
+            assert stamps
+            yield

@@ -7,13 +7,13 @@ import contextlib
 import shutil
 import ssl
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-from pieces import ANSWER, CHUNKED_HEAD, SIZED, TYPE, asked, at, chunked, event, raw, run
+from pieces import ANSWER, CHUNKED_HEAD, SIZED, TYPE, asked, at, chunked, event, raw, run, stamping
 from wiring import opened
 
 from generator.errors import ScenarioError
@@ -21,6 +21,12 @@ from generator.job import Target, Tls
 from generator.transport.tls import TlsSession, context
 
 NAME = "api.test"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _kernel_stamps() -> Iterator[None]:
+    with stamping():
+        yield
 
 
 @dataclass(frozen=True)

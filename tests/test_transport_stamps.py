@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
-from pieces import CHUNKED_HEAD, END, ONE, SIZED, TWO, TYPE, Site, apart, asked, chunked, event, run
+from pieces import CHUNKED_HEAD, END, ONE, SIZED, TWO, TYPE, Site, apart, asked, chunked, event, run, stamping
 from wiring import Visit
 
 from generator import clock
 from generator.transport import connection as connection_module
 from generator.transport import socket as socket_module
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _kernel_stamps() -> Iterator[None]:
+    with stamping():
+        yield
 
 
 @pytest.mark.parametrize(

@@ -12,9 +12,9 @@ from generator.apis.table import API
 from generator.counters import INDEX
 from generator.intake import HOLD_NS, Intake
 from generator.job import Plan, Step, Target
+from generator.ledger import Ledger
 from generator.pacer import Pacer
 from generator.poller import Poller
-from generator.recorder import Recorder
 from generator.request_row import Redactor, request_row
 from generator.schema import REQUESTS_A_STEP
 from generator.stream import Stream
@@ -41,7 +41,7 @@ class Desk:
         plan: Plan,
         worker_id: int,
         counters: memoryview,
-        recorder: Recorder,
+        ledger: Ledger,
         redactor: Redactor,
         pacer: Pacer,
         poller: Poller,
@@ -53,13 +53,13 @@ class Desk:
         self._plan = plan
         self._worker_id = worker_id
         self._counters = counters
-        self._recorder = recorder
+        self._ledger = ledger
         self._redactor = redactor
         self._on_left = on_left
         self._on_closed = on_closed
         self.in_flight: set[Stream] = set()
         self.unrecorded: Counter[int] = Counter()
-        self.intake = Intake(API, recorder.sink, counters, pacer, self._left, self._closed, self._drop)
+        self.intake = Intake(API, ledger.sink, counters, pacer, self._left, self._closed, self._drop)
         poller.intake = self.intake
         self.transports: dict[str, Transport] = {}
         for name, target in plan.targets.items():
@@ -107,7 +107,7 @@ class Desk:
         )
         if dropped:
             counters[INDEX["dropped"]] += 1
-            self._recorder.request(request_row(stream, "dropped", self._plan.run_id, self._worker_id, self._redactor))
+            self._ledger.request(request_row(stream, "dropped", self._plan.run_id, self._worker_id, self._redactor))
             return
         if counters[_STEP_ID] == step.step_id:
             counters[_STEP_ISSUED] += 1
@@ -142,7 +142,7 @@ class Desk:
             self._on_left(stream)
 
     def _closed(self, stream: Stream, outcome: str) -> None:
-        self._recorder.request(request_row(stream, outcome, self._plan.run_id, self._worker_id, self._redactor))
+        self._ledger.request(request_row(stream, outcome, self._plan.run_id, self._worker_id, self._redactor))
         self.unrecorded[stream.step_id] -= 1
         self._on_closed(stream, outcome)
 

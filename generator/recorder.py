@@ -1,4 +1,6 @@
-"""Columns to Parquet, away from the loop: the loop hands buffers over, a thread writes small complete segments.
+"""``python -m generator.recorder``: a worker's rows come in through a pipe, small complete Parquet segments go out.
+
+The process reads its pipe (see ``ledger.py``) while a thread writes, so that a slow disk never fills the pipe.
 
 A segment is written beside its name and renamed into place, so whatever is there can be read. A process that is killed loses
 what it had not yet renamed: at most ``segment_s`` seconds. When the disk is full the thread keeps what it has, says so once,
@@ -7,29 +9,37 @@ and tries again with every later segment and at the end.
 
 from __future__ import annotations
 
-import io
+import contextlib
+import marshal
+import os
 import queue
+import signal
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from generator import clock
-from generator.counters import INDEX
+from generator import claim, clock
+from generator.counters import INDEX, Counters
+from generator.ledger import FRAME
+from generator.ledger import HEALTH as HEALTH_FRAME
+from generator.ledger import REQUESTS as REQUESTS_FRAME
+from generator.ledger import TOKENS as TOKENS_FRAME
 from generator.rows import FIELDS, TOKEN, UNKNOWN
 from generator.run_dir import RunDir
 from generator.schema import HEALTH, KINDS, REQUESTS, TOKENS
 
-HAND_OVER_BYTES = 1 << 20
-"""Token rows that the loop gathers before it copies them out: a tenth of a millisecond."""
-
 DTYPE = np.dtype(list(FIELDS))
 _KINDS = pa.array(KINDS)
 _STOP = object()
+_TABLES = {TOKENS_FRAME: "tokens", REQUESTS_FRAME: "requests", HEALTH_FRAME: "health"}
+_NICE = 5  # whoever sends and stamps goes first
 
 Row = tuple[Any, ...]
 
@@ -71,22 +81,8 @@ def write_segment(path: Path, table: pa.Table) -> None:
         raise
 
 
-def warm_up() -> None:
-    """Write one row of each table to memory: the first use of Arrow imports and allocates for milliseconds, which would make
-    the first segment's sends late."""
-    blank = tuple(None for _ in REQUESTS)
-    for table in (
-        token_table("", TOKEN.pack(0, 0, 0, 0, 0, UNKNOWN, 0, 0)),
-        row_table(REQUESTS, [blank]),
-        row_table(HEALTH, [tuple(None for _ in HEALTH)]),
-    ):
-        pq.write_table(
-            table, io.BytesIO(), compression="lz4", use_dictionary=["run_id", "kind"], write_statistics=False
-        )
-
-
 class Recorder:
-    """One worker's tables. All methods but the thread's own are the loop's, and none waits for the disk."""
+    """One worker's tables. ``put`` and ``close`` are the reader's of the pipe; the rest is the thread's."""
 
     def __init__(
         self,
@@ -103,45 +99,21 @@ class Recorder:
         self._segment_rows = segment_rows
         self._segment_ns = int(segment_s * 1e9)
         self._on_trouble = on_trouble
-        self._tokens = bytearray()
-        self._requests: list[Row] = []
-        self._handed_ns = clock.monotonic_ns()
         self._queue: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._waiting: dict[str, list[Any]] = {"tokens": [], "requests": [], "health": []}
         self._waiting_rows = 0
         self._since_ns = clock.monotonic_ns()
         self._number = 0
         self._in_trouble = False
-        self.sink = self._tokens.extend
         self._thread = threading.Thread(target=self._write_until_stopped, name="recorder", daemon=True)
         self._thread.start()
 
-    # -- the loop's side --------------------------------------------------------------------------------------------------
-
-    def request(self, row: Row) -> None:
-        """One row of ``requests``, in the schema's order."""
-        self._requests.append(row)
-
-    def health(self, row: Row) -> None:
-        self._queue.put(("health", [row]))
-
-    def breathe(self, now_ns: int) -> None:
-        """Hand buffers over when they are large or old; called several times a second."""
-        if len(self._tokens) >= HAND_OVER_BYTES or now_ns - self._handed_ns > self._segment_ns // 2:
-            self._hand_over(now_ns)
-
-    def _hand_over(self, now_ns: int) -> None:
-        self._handed_ns = now_ns
-        if self._tokens:
-            self._queue.put(("tokens", bytes(self._tokens)))
-            self._tokens.clear()
-        if self._requests:
-            self._queue.put(("requests", self._requests))
-            self._requests = []
+    def put(self, table: str, rows: bytes | list[Row]) -> None:
+        """Packed rows of ``tokens``, or rows of ``requests`` or ``health`` in the schema's order. Does not wait."""
+        self._queue.put((table, rows))
 
     def close(self) -> None:
         """Write everything and wait for it. Rows that cannot be written even now are told to ``on_trouble`` and lost."""
-        self._hand_over(clock.monotonic_ns())
         self._queue.put(_STOP)
         self._thread.join()
 
@@ -213,3 +185,40 @@ class Recorder:
                 kept[i] = None
                 self._on_trouble(f"a value of {field.name} cannot be stored and is left out: {e}")
         return tuple(kept)
+
+
+def main() -> int:
+    """Until the pipe ends, however its worker ended: then write what is left and leave."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)  # the pipe's end is the only word that counts
+    os.nice(_NICE)
+    pipe = sys.stdin.buffer
+    first = orjson.loads(pipe.readline())
+    run, worker_id = RunDir(Path(first["run_dir"])), int(first["worker_id"])
+    claim.share(run)
+    counters = Counters(run.counters_path, first["workers"]).row(worker_id)
+    recorder = Recorder(run, worker_id, counters, first["segment_rows"], first["segment_s"], _tell)
+    _say({"ready": True})
+    while len(header := pipe.read(FRAME.size)) == FRAME.size:
+        kind, size = FRAME.unpack(header)
+        data = pipe.read(size)
+        if len(data) < size:
+            break  # its worker was killed as it wrote: half a frame is no rows
+        rows = data if kind == TOKENS_FRAME else marshal.loads(data)  # noqa: S302 - from our own parent, same interpreter
+        recorder.put(_TABLES[kind], rows)
+    recorder.close()
+    return 0
+
+
+def _tell(message: str) -> None:
+    _say({"message": message})
+
+
+def _say(event: dict[str, Any]) -> None:
+    with contextlib.suppress(BrokenPipeError):  # a worker that is gone need not hear
+        sys.stdout.buffer.write(orjson.dumps(event) + b"\n")
+        sys.stdout.buffer.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

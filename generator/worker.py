@@ -24,11 +24,11 @@ from generator.desk import Desk
 from generator.errors import OpenloopError
 from generator.health import Garbage, LoopLag, health_row, p99
 from generator.issuer import ClosedIssuer, Issuer, OpenIssuer
+from generator.ledger import Ledger
 from generator.machine import raise_soft_limit
 from generator.pacer import Pacer
 from generator.poller import LINGER_NS, Poller
 from generator.probing import probe_workload, summary
-from generator.recorder import Recorder, warm_up
 from generator.request_row import Redactor
 from generator.run_dir import RunDir
 from generator.schedule import shard
@@ -37,8 +37,6 @@ from generator.workload import Workload, make
 
 BREATHE_S = 0.05
 HEALTH_S = 1.0
-SWITCH_S = 0.0005
-"""The recorder's thread must give the interpreter back at once: the default of 5 ms would show in every lateness."""
 
 
 class StepRun:
@@ -75,12 +73,12 @@ class Worker:
         self._offset = clock.Offset()
         self._pacer = Pacer()
         self._poller = Poller(loop, self._pacer, LINGER_NS if plan.transport == "socket" else 0)
-        self._recorder = Recorder(run, worker_id, self._row, plan.segment_rows, plan.segment_s, self._trouble)
+        self._ledger = Ledger(self._trouble)
         self._desk = Desk(
             self._plan,
             worker_id,
             self._row,
-            self._recorder,
+            self._ledger,
             Redactor(list(secrets.values())),
             self._pacer,
             self._poller,
@@ -102,7 +100,7 @@ class Worker:
         """Until told to finish, or until the control pipe ends."""
         for transport in self._desk.transports.values():
             await transport.start()
-        warm_up()
+        await self._ledger.start(self._run, self._id, self._plan)
         self._garbage.freeze()
         self._breathe()
         self._health()
@@ -164,11 +162,10 @@ class Worker:
         self._desk.intake.flush()
         for transport in self._desk.transports.values():
             await transport.close()
-        self._recorder.health(self._health_row())
+        self._ledger.health(self._health_row())
         if self._lag is not None:
             self._lag.stop()
-        self._recorder.close()
-        await asyncio.sleep(0)  # what the recorder's thread had to tell goes out before the last word
+        await self._ledger.close()
         self._poller.close()
         self._say("bye")
 
@@ -180,8 +177,8 @@ class Worker:
             self._over.set()
 
     def _trouble(self, message: str) -> None:
-        """From the recorder's thread."""
-        self._loop.call_soon_threadsafe(lambda: self._say("trouble", message=message))
+        """From the recorder process."""
+        self._say("trouble", message=message)
 
     # -- probe ---------------------------------------------------------------------------------------------------------------
 
@@ -272,13 +269,13 @@ class Worker:
             self._desk.sweep(now_ns)
             if self._desk.intake.queue:
                 self._poller.wake()
-        self._recorder.breathe(now_ns)
+        self._ledger.breathe(now_ns)
         self._garbage.breathe(now_ns, idle=not self._desk.intake.queue)
         self._loop.call_later(min(BREATHE_S, self._desk.sweep_s), self._breathe)
 
     def _health(self) -> None:
         self._offset.recheck()
-        self._recorder.health(self._health_row())
+        self._ledger.health(self._health_row())
         if not self._over.is_set():
             self._loop.call_later(HEALTH_S, self._health)
 
@@ -322,7 +319,6 @@ def _first_line() -> bytes:
 def main() -> int:
     """0 when it left as told; errors that a person can mend go up the control pipe."""
     first = orjson.loads(_first_line())
-    sys.setswitchinterval(SWITCH_S)
     raise_soft_limit()
     if first.get("cpu") is not None:
         os.sched_setaffinity(0, {int(first["cpu"])})

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from plans import folder, plan, request, step, token
 
-from generator import clock, recorder
+from generator import recorder
 from generator.counters import INDEX, WIDTH
 from generator.recorder import Recorder, token_table, write_segment
 from generator.rows import TOKEN, UNKNOWN
@@ -31,18 +31,32 @@ def read(run: RunDir, table: str) -> list[dict[str, Any]]:
 
 
 class Bench:
-    """A recorder in a folder of its own, and what it told."""
+    """A recorder in a folder of its own, and what it told; filled as a ledger fills it."""
 
     def __init__(self, path: Path, segment_s: float = 60.0, segment_rows: int = 10**9) -> None:
         self.run = folder(path, plan(step()))
         self.told: list[str] = []
-        self._later_ns = 0
         self.counters = memoryview(bytearray(8 * WIDTH)).cast("q")
         self.recorder = Recorder(self.run, 0, self.counters, segment_rows, segment_s, self.told.append)
+        self._tokens = b""
+        self._requests: list[tuple[Any, ...]] = []
+
+    def sink(self, packed: bytes) -> None:
+        self._tokens += packed
+
+    def request(self, row: tuple[Any, ...]) -> None:
+        self._requests.append(row)
 
     def hand_over(self) -> None:
-        self._later_ns += 10**12
-        self.recorder.breathe(clock.monotonic_ns() + self._later_ns)
+        if self._tokens:
+            self.recorder.put("tokens", self._tokens)
+        if self._requests:
+            self.recorder.put("requests", self._requests)
+        self._tokens, self._requests = b"", []
+
+    def close(self) -> None:
+        self.hand_over()
+        self.recorder.close()
 
     def until(self, met: Callable[[], bool]) -> None:
         end_s = time.monotonic() + 30
@@ -87,13 +101,13 @@ def test_token_rows_round_trip(rows: list[tuple[Any, ...]]) -> None:
 
 def test_everything_that_was_given_is_there_after_close(bench: Bench) -> None:
     """Tokens, requests and health, in order, under the names of the contract; the counter says how many requests are safe."""
-    bench.recorder.sink(token(1))
-    bench.recorder.request(request(1))
+    bench.sink(token(1))
+    bench.request(request(1))
     bench.hand_over()
-    bench.recorder.sink(token(2))
-    bench.recorder.request(request(2, error_message="größer ☃"))
-    bench.recorder.health(tuple({"run_id": "r", "worker_id": 0}.get(name) for name in HEALTH.names))
-    bench.recorder.close()
+    bench.sink(token(2))
+    bench.request(request(2, error_message="größer ☃"))
+    bench.recorder.put("health", [tuple({"run_id": "r", "worker_id": 0}.get(name) for name in HEALTH.names)])
+    bench.close()
     assert [row["request_id"] for row in read(bench.run, "tokens")] == [1, 2]
     assert [(row["request_id"], row["error_message"]) for row in read(bench.run, "requests")] == [
         (1, None),
@@ -108,22 +122,22 @@ def test_everything_that_was_given_is_there_after_close(bench: Bench) -> None:
 def test_segments_come_as_the_run_goes(tmp_path: Path) -> None:
     """A worker that is killed has lost at most the last segment: the others are renamed by then, tokens before their requests."""
     bench = Bench(tmp_path, segment_s=0.02)
-    bench.recorder.sink(token(1))
-    bench.recorder.request(request(1))
+    bench.sink(token(1))
+    bench.request(request(1))
     bench.hand_over()
     bench.until(lambda: bool(bench.run.table_files("requests")))
     assert [row["request_id"] for row in read(bench.run, "tokens")] == [1]
-    bench.recorder.close()
+    bench.close()
 
 
 def test_a_segment_is_written_when_it_is_large(tmp_path: Path) -> None:
     """``segment_rows`` bounds what a kill can cost, however long ``segment_s`` is."""
     bench = Bench(tmp_path, segment_rows=100)
     for n in range(100):
-        bench.recorder.sink(token(n))
+        bench.sink(token(n))
     bench.hand_over()
     bench.until(lambda: bool(bench.run.table_files("tokens")))
-    bench.recorder.close()
+    bench.close()
     assert len(read(bench.run, "tokens")) == 100
 
 
@@ -142,7 +156,7 @@ def test_a_kill_in_the_midst_of_a_segment(bench: Bench, monkeypatch: pytest.Monk
         write_segment(bench.run.segments / "tokens-0-000001.parquet", token_table("r", token(1)))
     assert seen == [[]]
     assert list(bench.run.segments.iterdir()) == []
-    bench.recorder.close()
+    bench.close()
 
 
 @pytest.fixture
@@ -165,8 +179,8 @@ def test_a_disk_that_is_full_for_a_while(tmp_path: Path, full_disk: threading.Ev
     """It is told once, with the place and the reason; everything is kept, tried again, and written when there is room."""
     bench = Bench(tmp_path, segment_s=0.02)
     for n in range(5):
-        bench.recorder.sink(token(n))
-        bench.recorder.request(request(n))
+        bench.sink(token(n))
+        bench.request(request(n))
         bench.hand_over()
         bench.until(lambda: bool(bench.told))
     assert len(bench.told) == 1
@@ -174,7 +188,7 @@ def test_a_disk_that_is_full_for_a_while(tmp_path: Path, full_disk: threading.Ev
     assert str(bench.run.segments) in bench.told[0]
     full_disk.set()
     bench.until(lambda: len(read(bench.run, "requests")) == 5)
-    bench.recorder.close()
+    bench.close()
     assert [row["request_id"] for row in read(bench.run, "tokens")] == list(range(5))
     assert len(bench.told) == 1
 
@@ -183,11 +197,11 @@ def test_a_disk_that_stays_full(tmp_path: Path, full_disk: threading.Event) -> N
     """At the end it is told how many rows of which table are lost, and close() comes back."""
     bench = Bench(tmp_path, segment_s=0.02)
     for n in range(3):
-        bench.recorder.sink(token(n) + token(n, 1))
-        bench.recorder.request(request(n))
+        bench.sink(token(n) + token(n, 1))
+        bench.request(request(n))
     bench.hand_over()
     bench.until(lambda: bool(bench.told))
-    bench.recorder.close()
+    bench.close()
     assert not full_disk.is_set()
     assert [text.split(" could")[0] for text in bench.told[1:]] == ["6 rows of tokens", "3 rows of requests"]
     assert bench.counters[INDEX["recorded"]] == 0
@@ -203,20 +217,20 @@ def test_request_rows_wait_for_their_tokens(bench: Bench, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(recorder, "write_segment", write)
     bench.recorder._segment_ns = 1
-    bench.recorder.sink(token(1))
-    bench.recorder.request(request(1))
+    bench.sink(token(1))
+    bench.request(request(1))
     bench.hand_over()
     bench.until(lambda: bool(bench.told))
     assert set(tried) == {"tokens"}
-    bench.recorder.close()
+    bench.close()
 
 
 def test_a_value_that_no_column_can_hold(bench: Bench) -> None:
     """It is told and left out; the row, and the rows beside it, are kept."""
-    bench.recorder.request(request(1))
-    bench.recorder.request(request(2, http_status=10**6, error_message="\ud800", input_tokens=7))
-    bench.recorder.request(request(3))
-    bench.recorder.close()
+    bench.request(request(1))
+    bench.request(request(2, http_status=10**6, error_message="\ud800", input_tokens=7))
+    bench.request(request(3))
+    bench.close()
     rows = read(bench.run, "requests")
     assert [row["request_id"] for row in rows] == [1, 2, 3]
     assert [rows[1][n] for n in ("http_status", "error_message", "input_tokens")] == [None, None, 7]
@@ -227,11 +241,11 @@ def test_the_hand_over_loses_and_doubles_nothing(tmp_path: Path) -> None:
     """The loop fills and hands over while the thread writes: each row once, in order, however the two meet."""
     bench = Bench(tmp_path, segment_s=0.001, segment_rows=50)
     for n in range(5_000):
-        bench.recorder.sink(token(n))
-        bench.recorder.request(request(n))
+        bench.sink(token(n))
+        bench.request(request(n))
         if n % 7 == 0:
             bench.hand_over()
-    bench.recorder.close()
+    bench.close()
     assert [row["request_id"] for row in read(bench.run, "tokens")] == list(range(5_000))
     assert [row["request_id"] for row in read(bench.run, "requests")] == list(range(5_000))
     assert bench.counters[INDEX["recorded"]] == 5_000

@@ -23,6 +23,7 @@ from generator.credentials import resolve_plan
 from generator.desk import Desk
 from generator.errors import OpenloopError
 from generator.health import Garbage, LoopLag, health_row, p99
+from generator.intake import HOLD_NS
 from generator.issuer import ClosedIssuer, Issuer, OpenIssuer
 from generator.ledger import Ledger
 from generator.machine import raise_soft_limit
@@ -37,6 +38,8 @@ from generator.workload import Workload, make
 
 BREATHE_S = 0.05
 HEALTH_S = 1.0
+STALL_NS = 250_000_000
+"""A beat that comes so late follows a stop of the process, not a busy turn."""
 
 
 class StepRun:
@@ -263,14 +266,17 @@ class Worker:
         if self._over.is_set():
             return  # nothing is issued any more: a later beat would make arrivals after it count as lost
         now_ns = clock.monotonic_ns()
+        queue = self._desk.intake.queue
+        stalled = now_ns - self._row[INDEX["heartbeat_ns"]] > STALL_NS
         self._row[INDEX["heartbeat_ns"]] = now_ns
-        if now_ns - self._swept_ns >= self._desk.sweep_s * 1e9:
+        # After a stall, what waits in the kernel is read before time limits are held against it.
+        if now_ns - self._swept_ns >= self._desk.sweep_s * 1e9 and not stalled:
             self._swept_ns = now_ns
             self._desk.sweep(now_ns)
-            if self._desk.intake.queue:
-                self._poller.wake()
+        if queue:
+            self._poller.wake()  # held bytes become due although no socket may be ready
         self._ledger.breathe(now_ns)
-        self._garbage.breathe(now_ns, idle=not self._desk.intake.queue)
+        self._garbage.breathe(now_ns, idle=not queue or now_ns - queue[0].queued_ns < HOLD_NS)
         self._loop.call_later(min(BREATHE_S, self._desk.sweep_s), self._breathe)
 
     def _health(self) -> None:

@@ -48,6 +48,8 @@ def main(arguments: list[str] | None = None) -> int:
         code: int | None = openloop.main(words, prog_name="openloop", standalone_mode=False)
     except OpenloopError as e:
         click.echo(f"error: {e}", err=True)
+        for note in getattr(e, "__notes__", ()):
+            click.echo(note, err=True)
         return e.exit_code
     except click.ClickException as e:
         e.show()

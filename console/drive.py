@@ -45,6 +45,8 @@ def run(prepared: Prepared, runs_dir: Path, run_id: str | None, watch: Callable[
     try:
         report = judge(folder)
     except Exception as e:
+        if end.error is not None:
+            e.add_note(f"the run had ended early: {end.error}")
         e.add_note(f"the run is kept in {folder.path}; once this is mended, `openloop seal {folder.path}` judges it")
         raise
     return Finished(folder, end, report, code_of(end, report))

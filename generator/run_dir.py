@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections.abc import Iterator
@@ -99,13 +100,21 @@ class RunDir:
 
 
 def write_whole(path: Path, data: bytes) -> None:
-    """Write beside, fsync, rename: a reader sees the old file or the new one, never half of it."""
+    """Write beside, fsync, rename: a reader sees the old file or the new one, never half of it.
+
+    Raises RunFolderError when it cannot be written; what was there before stays.
+    """
     beside = path.with_name(path.name + ".part")
-    with beside.open("wb") as f:
-        f.write(data)
-        f.flush()
-        os.fsync(f.fileno())
-    beside.replace(path)
+    try:
+        with beside.open("wb") as f:
+            f.write(data)
+            f.flush()
+            os.fsync(f.fileno())
+        beside.replace(path)
+    except OSError as e:
+        with contextlib.suppress(OSError):
+            beside.unlink(missing_ok=True)
+        raise RunFolderError(f"{path}: cannot write: {e.strerror}; make room, or let it be written") from e
 
 
 def create(runs_dir: Path, run_id: str) -> RunDir:

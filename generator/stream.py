@@ -50,7 +50,6 @@ class Stream:
         "bytes_received",
         "bytes_sent",
         "call",
-        "certain_so_far",
         "connected_ns",
         "connection",
         "connection_id",
@@ -149,7 +148,6 @@ class Stream:
         self.failure: Failure | None = None
         self.limits: Limits | None = None
         self.first_row_seen = False
-        self.certain_so_far = True
 
     # -- what a transport says --------------------------------------------------------------------------------------
 
@@ -276,7 +274,7 @@ class Stream:
         if encoding in _WINDOW_BITS:
             self.inflate = zlib.decompressobj(_WINDOW_BITS[encoding])
         elif encoding not in ("", "identity"):
-            self.inflate = _refuse(encoding)
+            self.inflate = _Refuse(encoding)
         if 200 <= status < 300:
             self.decoder = self.intake.apis[self.target.api].decoder(self.request_id, content_type, self.intake.sink)
 
@@ -307,7 +305,7 @@ class Stream:
                 self.error_body += payload[:room]
 
 
-class _refuse:  # noqa: N801 - stands in for a zlib object
+class _Refuse:
     """Of an encoding that was not asked for and cannot be read."""
 
     unconsumed_tail = b""

@@ -122,11 +122,3 @@ def money_usd(value: Any) -> float:
     if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < float("inf"):
         return float(value)
     raise UnitError(f"an amount in US dollars is wanted, such as $5 or 0.6, not {value!r}")
-
-
-def duration_text(ns: float) -> str:
-    """Nanoseconds → the shortest text that reads well; for tables and messages, not exact beyond three digits."""
-    for unit, size in (("h", NS["h"]), ("min", NS["min"]), ("s", NS["s"]), ("ms", NS["ms"]), ("µs", NS["us"])):
-        if ns >= size:
-            return f"{ns / size:.3g} {unit}"
-    return f"{ns:.0f} ns" if ns else "0 s"

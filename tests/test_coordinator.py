@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from plans import MS, S, folder, plan, step
-from runs import nobody, refusing, rows, simulator, with_url
+from whole_runs import nobody, refusing, rows, simulator, with_url
 
 from generator import coordinator, job
 from generator.coordinator import RunEnd

@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 from plans import MS, S, plan, step
-from runs import going, rows, silence, simulator, until
+from whole_runs import going, rows, silence, simulator, until
 
 from generator.counters import INDEX, Counters
 from generator.seal import seal

@@ -141,19 +141,3 @@ def test_whole_durations_are_exact(count, unit):
     ns = count * units.NS[unit]
     if ns <= units.LONGEST_NS:
         assert units.duration_ns(f"{count}{unit}") == ns
-
-
-@pytest.mark.parametrize(
-    ("ns", "text"),
-    [
-        (0, "0 s"),
-        (12, "12 ns"),
-        (1_500, "1.5 µs"),
-        (2_000_000, "2 ms"),
-        (90_000_000_000, "1.5 min"),
-        (7_200_000_000_000, "2 h"),
-    ],
-)
-def test_durations_as_text(ns, text):
-    """Text of a duration uses the largest unit that it fills."""
-    assert units.duration_text(ns) == text

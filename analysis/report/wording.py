@@ -22,11 +22,6 @@ METRICS = {
 PERCENTILES = {"p50": 0.5, "p75": 0.75, "p90": 0.9, "p95": 0.95, "p99": 0.99, "p99_9": 0.999}
 
 
-def percentile_name(key: str) -> str:
-    """``p99_9`` → ``p99.9``."""
-    return key.replace("_", ".")
-
-
 def number(value: float | None, digits: int = 3) -> str:
     """Three significant digits (or ``digits``), thousands with commas, never an exponent; ``–`` for None and NaN."""
     if value is None or math.isnan(value):

@@ -29,13 +29,15 @@ def one(folder: Path, streams: int, tokens: int, itl_s: float) -> tuple[Client, 
     """N streams, one answer each."""
     name = f"scale-{streams}"
     log = folder / f"{name}-truth"
+    longest_s = tokens * itl_s * 2 + 60
     with simulator(log, ttft="50ms", itl=f"{itl_s * 1000:g}ms", jitter=0.1) as server:
         scenario = closed_loop(
             server["url"],
             streams,
             tokens,
             steps=[{"arrivals": "closed", "concurrency": streams, "requests": streams}],
-            timeouts={"total": f"{tokens * itl_s * 2 + 60:g}s"},
+            timeouts={"total": f"{longest_s:g}s"},
+            drain=f"{longest_s:g}s",  # a step by number ends with its last send: the answers come in the drain
         )
         client = openloop(scenario, name, folder, "--workers", "1")
     return client, truth.lost(client.run, log)

@@ -79,10 +79,17 @@ def _by_step(con: DuckDBPyConnection, name: str) -> dict[int, Row]:
 def _labels(windows: list[Row]) -> dict[int, str]:
     """What people call each step: its name and cell, and its number too where those are shared."""
     plain = {
-        w["step_id"]: " · ".join(str(v) for v in (w["name"], w["cell"], w["arm"]) if v) or load(w) for w in windows
+        w["step_id"]: " · ".join(str(v) for v in (w["name"], _unsaid(w["name"], w["cell"]), w["arm"]) if v) or load(w)
+        for w in windows
     }
     shared = {label for label in plain.values() if list(plain.values()).count(label) > 1}
     return {step_id: f"{label} · {step_id}" if label in shared else label for step_id, label in plain.items()}
+
+
+def _unsaid(name: str | None, cell: str | None) -> str | None:
+    """The cell, unless the name has all of its values already, as the names that are made from a step's load have."""
+    values = [part.partition("=")[2] for part in (cell or "").split(",")]
+    return None if name and all(f" {value} " in f" {name} " for value in values) else cell
 
 
 def _latency(row: Row | None, metric: str, withheld: list[Row]) -> Row:

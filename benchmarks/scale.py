@@ -53,6 +53,7 @@ def measure() -> None:
     with harness.folder(options) as folder:
         alone, _ = one(folder, 1, min(ALONE_TOKENS, options.tokens), options.itl_s)
         many, counts = one(folder, options.streams, options.tokens, options.itl_s)
+        verdict = many.manifest()["verdict"]
     alone_bytes = peak_rss_bytes(alone.samples, alone.worker_pids())
     peak_bytes = peak_rss_bytes(many.samples, many.worker_pids())
     row = {
@@ -62,7 +63,7 @@ def measure() -> None:
         "peak_rss_mib": peak_bytes / 2**20,
         "kib_per_stream": (peak_bytes - alone_bytes) / 1024 / (options.streams - 1),
         **counts,
-        "verdict": many.manifest()["verdict"],
+        "verdict": verdict,
     }
     harness.finish(options, "Scale: memory per stream, and what is lost", made, [row])
 

@@ -9,7 +9,6 @@ import pytest
 
 from analysis import arrivals
 from analysis.enough import binomial_tail, least_n, misses_bounded
-from analysis.rules import process
 
 RUNS = 300
 
@@ -109,20 +108,3 @@ def test_binomial_tail_is_a_distribution():
     """All of it is 1, and half of a fair coin's even split is its middle."""
     assert binomial_tail(1000, 1000, 0.3) == pytest.approx(1.0)
     assert binomial_tail(1, 3, 0.5) == pytest.approx(0.5)
-
-
-def test_what_a_send_takes_is_no_other_process():
-    """20,000 Poisson arrivals at 1,000/s (in ms), each sent at least 60 µs after the last: the tests find it, and it does not matter.
-    Bunches of ten are found and do.
-    """
-    rng = np.random.default_rng(3)
-    due = np.cumsum(rng.exponential(1.0, 20_000))
-    left = due.copy()
-    for i in range(1, len(left)):
-        left[i] = max(left[i], left[i - 1] + 0.06)
-    found = arrivals.tests(np.diff(left, prepend=0.0))
-    assert min(t.p for t in found) < 1e-6
-    assert not any(process.is_another(t, 1e-4) for t in found)
-    bunched = np.repeat(due[9::10], 10)
-    told = {t.name for t in arrivals.tests(np.diff(bunched, prepend=0.0)) if process.is_another(t, 1e-4)}
-    assert told >= {"kolmogorov-smirnov", "dispersion"}

@@ -13,13 +13,6 @@ ALPHA = 0.001
 """Over all tests of the run together (Bonferroni): one run in a thousand is warned for nothing."""
 
 
-MATERIAL = {"kolmogorov-smirnov": 0.1, "dispersion": 0.2, "autocorrelation": 0.1}
-"""How far a statistic must be from its law's (distance 0, index 1, correlation 0) to matter. No sender takes less than tens of
-microseconds a send, so a gap that the law makes shorter comes out longer: with many thousands of gaps every test finds that, and
-it tells nobody anything that lateness, which has its own rule, does not.
-"""
-
-
 def rules(evidence: Evidence) -> Iterator[Rule]:
     found = [(step, test) for step in evidence.rows("step_windows") for test in _tests(evidence, step)]
     for step, test in found:
@@ -30,16 +23,10 @@ def rules(evidence: Evidence) -> Iterator[Rule]:
             "WARN",
             step["step_id"],
             figure,
-            f"p at least {limit:.2g}, or off by less than {MATERIAL[test.name]:g}",
+            f"p at least {limit:.2g}",
             "the load was bunched or smoothed on its way out: see lateness and dropped requests",
-            is_another(test, limit),
+            test.p < limit,
         )
-
-
-def is_another(test: Test, least_p: float) -> bool:
-    """The process is not the law's: significantly, and by enough to matter."""
-    off = abs(test.statistic - (1.0 if test.name == "dispersion" else 0.0))
-    return test.p < least_p and off >= MATERIAL[test.name]
 
 
 def _p(p: float) -> str:

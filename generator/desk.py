@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Callable
 
 from generator import clock
-from generator.apis.api import Call, Encoded
-from generator.apis.table import API
+from generator.apis import table
+from generator.apis.api import Call
 from generator.counters import INDEX
 from generator.intake import HOLD_NS, Intake
 from generator.job import Plan, Step, Target
@@ -20,7 +20,7 @@ from generator.schema import REQUESTS_A_STEP
 from generator.stream import Stream
 from generator.transport.socket import SocketTransport
 from generator.transport.transport import Transport
-from generator.workload import Workload
+from generator.workload import Prompt, Workload
 
 _LATE = ((1_000_000, INDEX["late_1ms"]), (10_000_000, INDEX["late_10ms"]), (100_000_000, INDEX["late_100ms"]))
 _ISSUED = INDEX["issued"]
@@ -29,7 +29,6 @@ _IN_FLIGHT = INDEX["in_flight"]
 _STEP_ISSUED = INDEX["step_issued"]
 _STEP_ID = INDEX["step_id"]
 _HOLD_S = 2 * HOLD_NS / 1e9
-_NOTHING = Encoded("POST", "", (), b"")
 
 
 class Desk:
@@ -59,11 +58,12 @@ class Desk:
         self._on_closed = on_closed
         self.in_flight: set[Stream] = set()
         self.unrecorded: Counter[int] = Counter()
-        self.intake = Intake(API, ledger.sink, counters, pacer, self._left, self._closed, self._drop)
+        self._apis = {name: table.make(target) for name, target in plan.targets.items()}
+        self.intake = Intake(self._apis, ledger.sink, counters, pacer, self._left, self._closed, self._drop)
         poller.intake = self.intake
         self.transports: dict[str, Transport] = {}
         for name, target in plan.targets.items():
-            api = API[target.api]
+            api = self._apis[name]
             if plan.transport == "aiohttp":
                 # Late: most runs do without its 0.8 s.
                 from generator.transport.aiohttp import AiohttpTransport
@@ -77,35 +77,25 @@ class Desk:
 
     # -- sending -----------------------------------------------------------------------------------------------------------
 
-    def launch(
-        self,
-        step: Step,
-        workload: Workload,
-        arrival: int,
-        scheduled_ns: int,
-        start_ns: int,
-        slot: int | None,
-        cap: int | None,
-    ) -> None:
+    def make(
+        self, step: Step, workload: Workload, arrival: int, scheduled_ns: int, start_ns: int, slot: int | None
+    ) -> Stream:
+        """A request, ready to go: all that can be done before its time."""
+        phase = "warmup" if scheduled_ns < start_ns + step.warmup_ns else "main"
+        request_id = step.step_id * REQUESTS_A_STEP + arrival
+        target = self._plan.targets[step.target]
+        return self._make(target, step, request_id, arrival, scheduled_ns, workload.prompt(arrival), phase, slot)
+
+    def launch(self, stream: Stream, step: Step, cap: int | None) -> None:
         """Take an arrival and send it, or drop it where the cap on what may be in flight is reached."""
-        issued_ns = clock.monotonic_ns()
+        stream.issued_ns = issued_ns = clock.monotonic_ns()
         counters = self._counters
-        late_ns = issued_ns - scheduled_ns
+        late_ns = issued_ns - stream.scheduled_ns
         for limit_ns, index in _LATE:
             if late_ns <= limit_ns:
                 break
             counters[index] += 1
-        target = self._plan.targets[step.target]
-        phase = "warmup" if scheduled_ns < start_ns + step.warmup_ns else "main"
-        prompt = workload.prompt(arrival)
-        call = self._call(target, prompt.text, prompt.output_tokens)
-        request_id = step.step_id * REQUESTS_A_STEP + arrival
-        dropped = cap is not None and len(self.in_flight) >= cap
-        encoded = _NOTHING if dropped else API[target.api].encode(call)
-        stream = Stream(
-            self.intake, target, step, request_id, arrival, scheduled_ns, issued_ns, prompt, call, encoded, phase, slot
-        )
-        if dropped:
+        if cap is not None and len(self.in_flight) >= cap:
             counters[INDEX["dropped"]] += 1
             self._ledger.request(request_row(stream, "dropped", self._plan.run_id, self._worker_id, self._redactor))
             return
@@ -115,14 +105,34 @@ class Desk:
 
     def probe(self, target: Target, workload: Workload, number: int) -> None:
         """Send probe ``number`` (from 1) of the run: request_id −number, outside every step."""
-        now_ns = clock.monotonic_ns()
         prompt = workload.prompt(REQUESTS_A_STEP - number)
-        call = self._call(target, prompt.text, prompt.output_tokens)
-        encoded = API[target.api].encode(call)
-        self._send(Stream(self.intake, target, None, -number, number, now_ns, now_ns, prompt, call, encoded, "probe"))
+        stream = self._make(target, None, -number, number, clock.monotonic_ns(), prompt, "probe", None)
+        stream.issued_ns = stream.scheduled_ns
+        self._send(stream)
 
-    def _call(self, target: Target, text: str, output_tokens: int | None) -> Call:
-        return Call(target.model, text, output_tokens, target.stream, target.max_tokens_field, target.body)
+    def _make(
+        self,
+        target: Target,
+        step: Step | None,
+        request_id: int,
+        arrival: int,
+        scheduled_ns: int,
+        prompt: Prompt,
+        phase: str,
+        slot: int | None,
+    ) -> Stream:
+        call = Call(
+            target.model,
+            prompt.text,
+            prompt.output_tokens,
+            target.stream,
+            target.max_tokens_field,
+            target.body,
+            prompt.messages,
+            prompt.record,
+        )
+        encoded = self._apis[target.name].encode(call)
+        return Stream(self.intake, target, step, request_id, arrival, scheduled_ns, prompt, call, encoded, phase, slot)
 
     def _send(self, stream: Stream) -> None:
         counters = self._counters

@@ -24,6 +24,15 @@ REFUSED_PAUSE_NS = 100_000_000
 Launch = Callable[[int, int, int | None], None]
 """(arrival number, scheduled_ns, slot)"""
 
+Prepare = Callable[[int, int], None]
+"""(arrival number, scheduled_ns): make it ready for a launch that will come."""
+
+AHEAD = 32
+"""Arrivals of an open loop that are made ready before their time, so that a send is little more than its system call."""
+
+ROOM_NS = 200_000
+"""Nothing is made ready when the next arrival is nearer than this: several times what making one takes."""
+
 Ended = Callable[[int], None]
 """(end_ns): issuing is over."""
 
@@ -42,21 +51,38 @@ class OpenIssuer:
     """Follows the shard of the schedule: ``numbers[i]`` is due ``offsets_ns[i]`` after the start."""
 
     def __init__(
-        self, step: Step, numbers: list[int], offsets_ns: list[int], pacer: Pacer, launch: Launch, ended: Ended
+        self,
+        step: Step,
+        numbers: list[int],
+        offsets_ns: list[int],
+        pacer: Pacer,
+        prepare: Prepare,
+        launch: Launch,
+        ended: Ended,
     ) -> None:
         self._step = step
         self._numbers = numbers
         self._offsets = offsets_ns
         self._pacer = pacer
+        self._prepare = prepare
         self._launch = launch
         self._ended = ended
         self._next = 0
+        self._ready = 0
         self._start_ns = 0
         self._over = False
 
     def begin(self, start_ns: int) -> None:
         self._start_ns = start_ns
+        self._look_ahead(AHEAD)
         self._pacer.follow(self._issue_due, self._due())
+
+    def _look_ahead(self, most: int) -> None:
+        """Make up to ``most`` of the arrivals that follow ready, AHEAD of the next one at the furthest."""
+        first = max(self._ready, self._next)
+        self._ready = max(first, min(first + most, self._next + AHEAD, len(self._offsets)))
+        for i in range(first, self._ready):
+            self._prepare(self._numbers[i], self._start_ns + self._offsets[i])
 
     def _due(self) -> int:
         if self._next < len(self._offsets):
@@ -70,6 +96,8 @@ class OpenIssuer:
         while self._next < last:
             due = self._start_ns + self._offsets[self._next]
             if due > now_ns:
+                if due - now_ns > ROOM_NS:
+                    self._look_ahead(2)  # two for one, so that what a burst used up is made good
                 return due
             i = self._next
             self._next += 1

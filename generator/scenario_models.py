@@ -21,11 +21,11 @@ from generator.scenario_fields import (
     Slots,
     Strict,
     ThinkForm,
-    Tokens,
     TokensForm,
     WrongError,
 )
 from generator.scenario_target import SIMULATOR, Name, TargetForm, is_name
+from generator.scenario_workload import TraceForm, WorkloadForm
 from generator.units import duration_ns
 
 MOST_STEPS = 10_000
@@ -35,53 +35,6 @@ MOST_REQUESTS = 1_000_000_000
 def _said(text: str, description: str) -> Any:
     """A duration's default, told to editors as a person would write it."""
     return Field(default=duration_ns(text), description=description, json_schema_extra={"default": text})
-
-
-class WorkloadForm(Strict):
-    name: Name | None = None
-    input_tokens: TokensForm | None = Field(
-        default=None, description="Length of a prompt as the target counts it; 512 unless said."
-    )
-    output_tokens: TokensForm | None = Field(default=None, description="Length to ask for; 128 unless said.")
-    prompts: str | None = Field(
-        default=None, description="JSONL file with a field `prompt`, in order, from the start again when spent."
-    )
-    shared_prefix_tokens: Tokens = Field(
-        default=0, description="Tokens at the start that all synthetic prompts have in common."
-    )
-
-    @model_validator(mode="after")
-    def _one_source(self) -> WorkloadForm:
-        for key in ("input_tokens", "shared_prefix_tokens"):
-            if self.prompts is not None and getattr(self, key):
-                raise WrongError(f"{key} is for synthetic prompts; prompts from a file are as long as they are", key)
-        return self
-
-
-class WindowForm(Strict):
-    start_ns: Duration = Field(default=0, alias="from", json_schema_extra={"default": "0s"})
-    end_ns: Duration | None = Field(default=None, alias="to")
-
-    @model_validator(mode="after")
-    def _ordered(self) -> WindowForm:
-        if self.end_ns is not None and self.end_ns <= self.start_ns:
-            raise WrongError("the window ends before it starts", "to")
-        return self
-
-
-class ColumnsForm(Strict):
-    time: str | None = None
-    input_tokens: str | None = None
-    output_tokens: str | None = None
-
-
-class TraceForm(Strict):
-    """Arrivals replayed from a file: its gaps divided by ``speed``, its lengths where it has them."""
-
-    file: str
-    speed: Annotated[float, Field(gt=0, le=1e6)] = 1.0
-    columns: ColumnsForm = ColumnsForm()
-    window: WindowForm = WindowForm()
 
 
 class StepForm(Strict):

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, WithJsonSchema, field_validator, model_validator
 
-from generator.apis.table import API
+from generator.apis.table import NAMES
 from generator.scenario_fields import HeaderName, Money, Strict, WrongError
 
 SIMULATOR = "simulator"
@@ -34,12 +34,12 @@ Name = Annotated[str, AfterValidator(_named)]
 
 
 def _known(value: str) -> str:
-    if value not in API:
-        raise ValueError(f"unknown API {value!r}; this version speaks {', '.join(API)}")
+    if value not in NAMES:
+        raise ValueError(f"unknown API {value!r}; this version speaks {', '.join(NAMES)}")
     return value
 
 
-ApiName = Annotated[str, AfterValidator(_known), WithJsonSchema({"enum": list(API)})]
+ApiName = Annotated[str, AfterValidator(_known), WithJsonSchema({"enum": list(NAMES)})]
 
 
 class TlsForm(Strict):

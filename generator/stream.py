@@ -67,6 +67,7 @@ class Stream:
         "inflated_bytes",
         "intake",
         "issued_ns",
+        "keep_text",
         "last_byte_ns",
         "last_read_before_ns",
         "limits",
@@ -98,7 +99,6 @@ class Stream:
         request_id: int,
         arrival: int,
         scheduled_ns: int,
-        issued_ns: int,
         prompt: Prompt,
         call: Call,
         encoded: Encoded,
@@ -112,8 +112,9 @@ class Stream:
         self.request_id = request_id
         self.arrival = arrival
         self.slot = slot
+        self.keep_text = False
         self.scheduled_ns = scheduled_ns
-        self.issued_ns = issued_ns
+        self.issued_ns = 0  # until its time has come
         self.prompt = prompt
         self.call = call
         self.encoded = encoded
@@ -276,7 +277,8 @@ class Stream:
         elif encoding not in ("", "identity"):
             self.inflate = _Refuse(encoding)
         if 200 <= status < 300:
-            self.decoder = self.intake.apis[self.target.api].decoder(self.request_id, content_type, self.intake.sink)
+            api = self.intake.apis[self.target.name]
+            self.decoder = api.decoder(self.request_id, content_type, self.intake.sink, self.keep_text)
 
     def _feed_inflated(self, decoder: Decoder, pending: list[tuple[bytes, int, int, bool]]) -> None:
         for payload, t_ns, read_index, certain in pending:

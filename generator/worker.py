@@ -50,6 +50,7 @@ class StepRun:
         self.workload = workload
         self.cap = cap
         self.issuer: Issuer | None = None
+        self.ready: dict[int, Stream] = {}
         self.start_ns = 0
         self.offered = 0
         self.end_ns: int | None = None
@@ -213,9 +214,15 @@ class Worker:
             cap = len(range(self._id, step.max_in_flight, self._plan.workers))
         this = StepRun(step, workload, cap)
 
+        def prepare(arrival: int, scheduled_ns: int) -> None:
+            this.ready[arrival] = self._desk.make(step, workload, arrival, scheduled_ns, this.start_ns, None)
+
         def launch(arrival: int, scheduled_ns: int, slot: int | None) -> None:
             this.offered += 1
-            self._desk.launch(step, workload, arrival, scheduled_ns, this.start_ns, slot, cap)
+            stream = this.ready.pop(arrival, None)
+            if stream is None:
+                stream = self._desk.make(step, workload, arrival, scheduled_ns, this.start_ns, slot)
+            self._desk.launch(stream, step, cap)
 
         def ended(end_ns: int) -> None:
             this.end_ns = end_ns
@@ -227,7 +234,7 @@ class Worker:
         else:
             arrivals = np.load(self._run.arrivals_path(step_id), mmap_mode="r")
             numbers, offsets = shard(arrivals, self._id, self._plan.workers)
-            this.issuer = OpenIssuer(step, numbers.tolist(), offsets.tolist(), self._pacer, launch, ended)
+            this.issuer = OpenIssuer(step, numbers.tolist(), offsets.tolist(), self._pacer, prepare, launch, ended)
         self._steps[step_id] = this
         self._say("prepared", step_id=step_id)
 

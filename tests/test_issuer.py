@@ -14,7 +14,7 @@ from plans import MS, S, step
 
 from generator import issuer as issuer_module
 from generator.apis.api import Failure
-from generator.issuer import BATCH, REFUSED_PAUSE_NS, ClosedIssuer, OpenIssuer, think_ns
+from generator.issuer import AHEAD, BATCH, REFUSED_PAUSE_NS, ClosedIssuer, OpenIssuer, think_ns
 from generator.job import Pause, Step
 from generator.pacer import NEVER
 
@@ -29,6 +29,7 @@ class World:
     answer_ns: int | None = None
     cost_ns: int = 0
     launched: list[tuple[int, int, int, int | None]] = field(default_factory=list)
+    prepared: list[tuple[int, int]] = field(default_factory=list)
     ended: list[int] = field(default_factory=list)
     due_ns: int = NEVER
     source: Any = None
@@ -50,6 +51,9 @@ class World:
             self.at(NEVER)
         else:
             self.at(self.source(self.now_ns))
+
+    def prepare(self, number: int, scheduled_ns: int) -> None:
+        self.prepared.append((number, scheduled_ns))
 
     def launch(self, number: int, scheduled_ns: int, slot: int | None) -> None:
         self.launched.append((self.now_ns, number, scheduled_ns, slot))
@@ -81,7 +85,9 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
 
 
 def opened(world: World, made: Step, offsets: list[int], numbers: list[int] | None = None) -> OpenIssuer:
-    found = OpenIssuer(made, numbers or list(range(len(offsets))), offsets, world, world.launch, world.ended.append)  # type: ignore[arg-type]  # a stand-in
+    found = OpenIssuer(
+        made, numbers or list(range(len(offsets))), offsets, world, world.prepare, world.launch, world.ended.append
+    )  # type: ignore[arg-type]  # a stand-in
     found.begin(START)
     return found
 
@@ -126,6 +132,32 @@ def test_a_late_worker_sends_all_the_same(late_ns: int, gaps: list[int], cost_ns
     assert [(n, due) for _, n, due, _ in world.launched] == [(i, START + o) for i, o in enumerate(offsets)]
     assert all(sent >= due for sent, _, due, _ in world.launched)
     assert world.ended == [START + 10 * S]
+
+
+@given(gaps=st.lists(st.integers(0, 2 * MS), min_size=1, max_size=200), cost_ns=st.integers(0, MS))
+@settings(max_examples=60)
+def test_arrivals_are_made_ready_once_and_in_order(gaps: list[int], cost_ns: int) -> None:
+    """Whatever the gaps, each arrival is made ready at most once, before its time, with its own schedule, and no more than AHEAD of
+    them wait."""
+    offsets = [sum(gaps[: i + 1]) for i in range(len(gaps))]
+    world = World(now_ns=START - S, cost_ns=cost_ns)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(issuer_module.clock, "monotonic_ns", lambda: world.now_ns)
+        issuer = opened(world, step(duration_ns=10 * S), offsets)
+        assert len(world.prepared) == min(AHEAD, len(offsets))
+        waiting = [len(world.prepared)]
+        launch = world.launch
+
+        def watched(number: int, scheduled_ns: int, slot: int | None) -> None:
+            waiting.append(len([n for n, _ in world.prepared if n > number]))
+            launch(number, scheduled_ns, slot)
+
+        patched.setattr(issuer, "_launch", watched)
+        world.run(issuer, START + 60 * S)
+    numbers = [number for number, _ in world.prepared]
+    assert numbers == sorted(set(numbers))
+    assert all(scheduled_ns == START + offsets[n] for n, scheduled_ns in world.prepared)
+    assert max(waiting) <= AHEAD
 
 
 def test_a_worker_that_is_behind_lets_others_have_a_turn(world: World) -> None:

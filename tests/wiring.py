@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,7 +15,6 @@ import uvloop
 from generator import clock
 from generator.apis.api import Call
 from generator.apis.openai_chat import OpenAIChat
-from generator.apis.table import API
 from generator.counters import WIDTH
 from generator.intake import Intake
 from generator.job import Target
@@ -45,7 +45,7 @@ class Wiring:
         self.transport: Any = None
         counters = memoryview(bytearray(8 * WIDTH)).cast("q")
         self.intake = Intake(
-            API,
+            defaultdict(OpenAIChat),
             self.rows.append,
             counters,
             pacer or Pacer(),
@@ -64,9 +64,10 @@ class Wiring:
         call = Call(target.model, prompt, 8, target.stream)
         now_ns = clock.monotonic_ns()
         made = Prompt(prompt, 1, 8, None)
-        return Stream(
-            self.intake, target, None, -number, number, now_ns, now_ns, made, call, OpenAIChat().encode(call), "probe"
-        )
+        encoded = OpenAIChat().encode(call)
+        stream = Stream(self.intake, target, None, -number, number, now_ns, made, call, encoded, "probe")
+        stream.issued_ns = now_ns
+        return stream
 
     def tokens(self, stream: Stream) -> list[tuple[Any, ...]]:
         """The stream's rows, as the fields of rows.TOKEN."""

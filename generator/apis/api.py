@@ -9,10 +9,15 @@ from typing import Any, Protocol
 Headers = list[tuple[bytes, bytes]]
 """Names in lower case."""
 
+Messages = tuple[dict[str, Any], ...]
+"""A conversation as OpenAI's chat API spells it: ``{"role": ..., "content": ...}``."""
+
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One thing to ask. ``max_tokens`` None leaves the length to the target."""
+    """One thing to ask. ``max_tokens`` None leaves the length to the target. ``messages`` is a whole conversation (``role`` and
+    ``content`` each), of which ``prompt`` then is the last turn's text; ``record`` the dataset's own object, for APIs that send one.
+    """
 
     model: str
     prompt: str
@@ -20,6 +25,8 @@ class Call:
     stream: bool
     max_tokens_field: str = "max_tokens"
     body: dict[str, Any] | None = None
+    messages: Messages | None = None
+    record: Any = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +42,8 @@ class Encoded:
 @dataclass(slots=True)
 class Answer:
     """What the decoder has understood so far. ``terminal``: the API's own end mark was seen. ``error_type`` set means an error
-    inside a 2xx answer; ``error_outcome`` says which outcome that is.
+    inside a 2xx answer; ``error_outcome`` says which outcome that is. ``parts`` is None unless the decoder was told to keep texts:
+    then (kind, text) of each row, and of a document's payloads.
     """
 
     terminal: bool = False
@@ -55,6 +63,11 @@ class Answer:
     first_row_ns: int | None = None
     first_row_read_index: int | None = None
     last_row_ns: int | None = None
+    parts: list[tuple[int, str]] | None = None
+
+    def text(self, *kinds: int) -> str | None:
+        """What was kept of these ``rows`` kinds, in order; None where nothing was kept."""
+        return None if self.parts is None else "".join(text for kind, text in self.parts if kind in kinds)
 
 
 RowSink = Callable[[bytes], object]
@@ -78,7 +91,7 @@ class Decoder(Protocol):
 
 
 class Api(Protocol):
-    """One API. ``decoder`` gets the request_id for its rows, the answer's content type, and where rows go."""
+    """One API. ``decoder`` gets the request_id for its rows, the answer's content type, where rows go, and whether to keep texts."""
 
     name: str
 
@@ -88,7 +101,7 @@ class Api(Protocol):
         """The header that carries the key: name in lower case, and value."""
         ...
 
-    def decoder(self, request_id: int, content_type: str, sink: RowSink) -> Decoder: ...
+    def decoder(self, request_id: int, content_type: str, sink: RowSink, keep_text: bool = False) -> Decoder: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,7 +59,7 @@ class OpenAIChat:
     def auth(self, key: str) -> tuple[str, str]:
         return "authorization", f"Bearer {key}"
 
-    def decoder(self, request_id: int, content_type: str, sink: RowSink) -> Decoder:
+    def decoder(self, request_id: int, content_type: str, sink: RowSink, keep_text: bool = False) -> Decoder:
         return ChatDecoder(request_id, content_type, sink)
 
 

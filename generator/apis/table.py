@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from generator.apis.api import Api
 from generator.apis.openai_chat import OpenAIChat
+from generator.job import Target
 
-API: dict[str, Api] = {api.name: api for api in (OpenAIChat(),)}
+_MAKE: dict[str, Callable[[Target], Api]] = {"openai-chat": lambda _: OpenAIChat()}
+
+NAMES = tuple(_MAKE)
+
+
+def make(target: Target) -> Api:
+    """The API that ``target`` speaks. Raises KeyError for a name that is not in NAMES."""
+    return _MAKE[target.api](target)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
+from generator.apis.api import Messages
 from generator.job import Correction, Length, Step
 from generator.run_dir import RunDir
 from generator.workload import lengths
@@ -18,13 +19,15 @@ from generator.workload.synthetic import CODE_WORDS, Synthetic
 @dataclass(frozen=True, slots=True)
 class Prompt:
     """``input_tokens`` is what the text is meant to come to (None: a dataset's own), ``output_tokens`` what to ask for (None: the
-    target's own limit), ``words`` those of a synthetic text.
+    target's own limit), ``words`` those of a synthetic text; ``messages`` and ``record`` as in ``api.Call``.
     """
 
     text: str
     input_tokens: int | None
     output_tokens: int | None
     words: int | None
+    messages: Messages | None = None
+    record: Any = None
 
 
 class Workload(Protocol):

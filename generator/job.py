@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import types
 import typing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeVar
 
 import orjson
@@ -19,6 +19,9 @@ Arrivals = Literal["poisson", "constant", "gamma", "trace", "closed"]
 ConnectionUse = Literal["reuse", "per-request", "cold"]
 TransportName = Literal["socket", "aiohttp"]
 
+TOKENIZER_ENDPOINT = "endpoint"
+"""A target's ``tokenizer`` where the target itself is asked, by its ``/tokenize``."""
+
 MANY = 2**62
 """A duration or count that never ends; far below int64's end, so that sums do not wrap."""
 
@@ -26,15 +29,21 @@ MANY = 2**62
 @dataclass(frozen=True, slots=True)
 class Length:
     """How many tokens: ``fixed`` (value), ``uniform`` (low, high), ``normal`` (mean, sd), ``lognormal`` (mean, sd of the
-    tokens themselves), ``zipf`` (value = exponent), each clipped to [low, high]; ``trace``: the arrival's own entry.
+    tokens themselves), ``zipf`` (value = exponent), each clipped to [low, high]; ``trace``: the arrival's own entry;
+    ``empirical``: rows of the plan's array ``table``, of which ``column`` is this length (mean, low and high are the column's):
+    drawn by the seed, or one after another where ``in_order``; lengths that are ``paired`` come from the same row.
     """
 
-    law: Literal["fixed", "uniform", "normal", "lognormal", "zipf", "trace"]
+    law: Literal["fixed", "uniform", "normal", "lognormal", "zipf", "trace", "empirical"]
     value: float = 0.0
     mean: float = 0.0
     sd: float = 0.0
     low: int = 1
     high: int = 2**31 - 1
+    table: str = ""
+    column: int = 0
+    paired: bool = False
+    in_order: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +52,19 @@ class Pause:
 
     law: Literal["fixed", "exponential"] = "fixed"
     mean_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class SessionSpec:
+    """Conversations: a session's turns are drawn from ``turns`` (None: as many as the dataset's conversation has), of which no session
+    has more than ``most``; ``think`` is the time between an answer's end and the next turn. ``first_input_tokens`` None: the first
+    turn's message is as long as any other's.
+    """
+
+    turns: Length | None
+    most: int
+    think: Pause = field(default_factory=Pause)
+    first_input_tokens: Length | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +87,37 @@ class Tls:
 
 
 @dataclass(frozen=True, slots=True)
+class Metrics:
+    """Where a target's own figures come from: ``url`` answers with Prometheus' text (None: ``/metrics`` of the target's host, where
+    ``scrape``); ``pids`` are local processes. ``names``: prefixes of the series to keep, all where empty; at most ``series`` of them.
+    """
+
+    scrape: bool = True
+    url: str | None = None
+    pids: tuple[int, ...] = ()
+    headers: dict[str, str] = field(default_factory=dict)
+    names: tuple[str, ...] = ()
+    series: int = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """Which prompts and answers are kept: ``sample`` is the ``first`` arrivals of each step and a ``share`` of the others. No text is
+    longer than ``max_chars``, all of a run's together than ``max_bytes`` of UTF-8.
+    """
+
+    keep: Literal["none", "sample", "all"] = "none"
+    first: int = 20
+    share: float = 0.01
+    max_chars: int = 20_000
+    max_bytes: int = 256 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
 class Target:
-    """One endpoint. ``url`` is the base (``https://host/v1``); headers and key may hold ``${NAME}``."""
+    """One endpoint. ``url`` is the base (``https://host/v1``); headers and key may hold ``${NAME}``. ``tokenizer``: a file, or
+    TOKENIZER_ENDPOINT.
+    """
 
     name: str
     url: str
@@ -87,12 +138,14 @@ class Target:
     price_input: float | None = None
     price_output: float | None = None
     price_cached: float | None = None
+    metrics: Metrics | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class WorkloadSpec:
     """Where prompts come from. ``dataset`` (a JSONL file with a ``prompt`` field) replaces synthetic prompts; then
-    ``input_tokens`` is None. ``output_tokens`` None leaves the answer's length to the target.
+    ``input_tokens`` is None. ``output_tokens`` None leaves the answer's length to the target. ``weight`` is its share of a mix against
+    the others'; ``target`` None: the step's; ``tags`` as ``k=v,k=v``, sorted.
     """
 
     name: str
@@ -100,11 +153,19 @@ class WorkloadSpec:
     output_tokens: Length | None
     dataset: str | None = None
     shared_prefix_tokens: int = 0
+    weight: float = 1.0
+    target: str | None = None
+    tags: str | None = None
+    session: SessionSpec | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One entry of the run's list. Times are ns; an end by count leaves ``duration_ns`` at MANY and the reverse."""
+    """One entry of the run's list. Times are ns; an end by count leaves ``duration_ns`` at MANY and the reverse.
+
+    ``mix`` is empty, or all of several weighted workloads, of which ``workload`` is the first. Where any is of conversations, an arrival
+    starts a session: ``requests`` and ``planned_arrivals`` then count sessions.
+    """
 
     step_id: int
     name: str
@@ -128,10 +189,24 @@ class Step:
     drain_ns: int | None = 30_000_000_000
     max_in_flight: int | None = None
     planned_arrivals: int | None = None
+    mix: tuple[WorkloadSpec, ...] = ()
 
     @property
     def closed(self) -> bool:
         return self.arrivals == "closed"
+
+    @property
+    def turns(self) -> int | None:
+        """The most turns that a session of the step may have; None where nothing is a conversation. Turn k (from 1) of the session that
+        arrival s starts is request number s · turns + k − 1, whatever the number of workers."""
+        sessions = [w.session for w in (self.workload, *self.mix) if w.session is not None]
+        return max(s.most for s in sessions) if sessions else None
+
+    def alone(self) -> tuple[Step, ...]:
+        """The step once for each of its workloads, as if that were its only one, with the target that it goes to."""
+        if not self.mix:
+            return (self,)
+        return tuple(replace(self, workload=w, target=w.target or self.target, mix=()) for w in self.mix)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +226,7 @@ class Plan:
     thresholds: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     scenario_digest: str = ""
+    texts: Texts = field(default_factory=Texts)
 
     def target_of(self, step: Step) -> Target:
         return self.targets[step.target]

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from generator.apis.api import Messages
-from generator.job import Correction, Length, Step
+from generator.job import Correction, Length, Step, WorkloadSpec
 from generator.run_dir import RunDir
 from generator.workload import lengths
 from generator.workload.dataset import Dataset
@@ -19,7 +19,9 @@ from generator.workload.synthetic import CODE_WORDS, Synthetic
 @dataclass(frozen=True, slots=True)
 class Prompt:
     """``input_tokens`` is what the text is meant to come to (None: a dataset's own), ``output_tokens`` what to ask for (None: the
-    target's own limit), ``words`` those of a synthetic text; ``messages`` and ``record`` as in ``api.Call``.
+    target's own limit), ``words`` those of a synthetic text; ``messages`` and ``record`` as in ``api.Call``. ``spec`` is the workload that
+    made it where a step has several; ``session_id``, ``turn`` (from 1) and ``keep_text`` (the answer is part of the next turn) are a
+    conversation's.
     """
 
     text: str
@@ -28,6 +30,10 @@ class Prompt:
     words: int | None
     messages: Messages | None = None
     record: Any = None
+    spec: WorkloadSpec | None = None
+    session_id: int | None = None
+    turn: int | None = None
+    keep_text: bool = False
 
 
 class Workload(Protocol):

@@ -139,13 +139,34 @@ class Target:
     price_output: float | None = None
     price_cached: float | None = None
     metrics: Metrics | None = None
+    tokenizer: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetOptions:
+    """How a file of prompts is read. ``field`` None: the first known one; ``whole``: a record without any is its own JSON text;
+    ``paragraphs``: of a text file, in place of lines. Records outside the limits are left out.
+    """
+
+    format: str | None = None
+    field: str | None = None
+    order: Literal["in-order", "shuffled"] = "in-order"
+    paragraphs: bool = False
+    min_chars: int | None = None
+    max_chars: int | None = None
+    min_tokens: int | None = None
+    max_tokens: int | None = None
+    output_tokens_field: str | None = None
+    whole: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class WorkloadSpec:
-    """Where prompts come from. ``dataset`` (a JSONL file with a ``prompt`` field) replaces synthetic prompts; then
-    ``input_tokens`` is None. ``output_tokens`` None leaves the answer's length to the target. ``weight`` is its share of a mix against
-    the others'; ``target`` None: the step's; ``tags`` as ``k=v,k=v``, sorted.
+    """Where prompts come from. ``dataset`` (a file of prompts, read as ``dataset_options`` say) replaces synthetic prompts; then
+    ``input_tokens`` is None. ``prefix_groups`` 0: all synthetic prompts of the run begin with the same ``shared_prefix_tokens``; else
+    so many groups at a time do, each prefix that of ``prefix_prompts`` prompts (None: of all in its step). ``block_tokens``: of a trace
+    whose rows name blocks by hash, which become shared prefixes; else 0. ``output_tokens`` None leaves the answer's length to the
+    target. ``weight`` is its share of a mix against the others'; ``target`` None: the step's; ``tags`` as ``k=v,k=v``, sorted.
     """
 
     name: str
@@ -157,6 +178,10 @@ class WorkloadSpec:
     target: str | None = None
     tags: str | None = None
     session: SessionSpec | None = None
+    dataset_options: DatasetOptions = DatasetOptions()
+    prefix_groups: int = 0
+    prefix_prompts: int | None = None
+    block_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,10 @@ HOLD_NS = 50_000_000
 """Bytes wait this long before they are decoded, so that one visit to a stream understands several chunks. Nobody waits for
 the result: stamps are taken, a closed loop is told by the framing, and time limits allow for it."""
 
+ROOM_NS = 150_000
+"""Nothing is decoded when an arrival is nearer than this, which is what one visit to a stream takes, until it has been held twice as
+long as it need be: an arrival rate that leaves no such room must not keep bytes undecoded for ever."""
+
 STREAM_BYTES = 65_536
 """No stream keeps more than this undecoded; the transport decodes at once what would pass it."""
 
@@ -60,14 +64,20 @@ class Intake:
         self._on_give_up = on_give_up
 
     def slice(self, now_ns: int) -> bool:
-        """Decode what has been held long enough, until the slice is full or an arrival is due. True when more of it is left."""
+        """Decode what has been held long enough, until the slice is full or an arrival is near. True when more of it is left."""
         queue, pacer = self.queue, self._pacer
         held_since_ns = now_ns - HOLD_NS
         used = 0
         while queue and queue[0].queued_ns <= held_since_ns:
+            if pacer.due_ns - now_ns < ROOM_NS:
+                if queue[0].queued_ns > held_since_ns - HOLD_NS:
+                    return False  # the arrival's own turn decodes after it
+                if used:
+                    return True
             used += self.understand(queue.popleft())
-            if used >= SLICE_BYTES or clock.monotonic_ns() >= pacer.due_ns:
+            if used >= SLICE_BYTES:
                 return bool(queue) and queue[0].queued_ns <= held_since_ns
+            now_ns = clock.monotonic_ns()
         return False
 
     def understand(self, stream: Stream) -> int:

@@ -32,7 +32,8 @@ Handler = Callable[[int], None]
 
 class Poller:
     """``add`` a descriptor with the function to call with its readiness mask. ``linger_ns`` 0 where the loop itself has work
-    that cannot wait, such as another transport's sockets."""
+    that cannot wait, such as another transport's sockets. ``awake_ns`` counts what was spent looking out for an arrival that was
+    near, which is CPU time but no work."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, pacer: Pacer, linger_ns: int = LINGER_NS) -> None:
         self._loop = loop
@@ -43,6 +44,7 @@ class Poller:
         self._again = False
         self._wakes = 0
         self._lags_ns: list[int] = []
+        self.awake_ns = 0
         self.intake: Intake | None = None
         self.add(pacer.timer.fd, READ, pacer.on_timer)
         loop.add_reader(self._epoll.fileno(), self._turn)
@@ -83,12 +85,14 @@ class Poller:
         now = woke = now_ns()
         until = now + self._linger_ns
         wait_s = 0.0
+        near = False
         while True:
             events = poll(wait_s, EVENTS_A_TURN)
             if wait_s:
                 now = woke = now_ns()
             if now >= pacer.due_ns:
                 pacer.fire()
+                near = False
             for fd, mask in events:
                 if now_ns() >= pacer.due_ns:
                     pacer.fire()
@@ -100,11 +104,17 @@ class Poller:
             else:
                 wait_s = max(0.0, (until - now) / 1e9)
             now = now_ns()
+            if near and not events:
+                self.awake_ns += now - woke
+            near = pacer.due_ns - now <= pacer.lead_ns
+            if near:
+                wait_s = 0.0
             self._wakes += 1
             if not self._wakes & LAG_SAMPLE:
                 self._lags_ns.append(now - woke)
             woke = now
-            if now >= until or not events:
+            # An arrival that is near is seen out, but arrivals without end must not keep the loop from its turn.
+            if now >= until + pacer.lead_ns or (not near and (now >= until or not events)):
                 break
         if intake is not None and intake.queue and now - intake.queue[0].queued_ns >= HOLD_NS:
             self.wake()

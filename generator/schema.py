@@ -101,6 +101,16 @@ REQUESTS = pa.schema(
         ),  # arrival before the first token's read: lower bound of an inexact first stamp
         ("prompt_words", pa.int32()),  # words of a synthetic prompt; NULL for others
         ("server_request_id", _TEXT),  # the target's own request id, where its headers give one
+        ("cache_write_tokens", pa.int32()),  # part of input_tokens that was written to the target's cache, by its count
+        ("price_cache_write", pa.float64()),  # USD per 10⁶ tokens written to the cache; NULL where unknown
+        (
+            "stated_dimension",
+            _TEXT,
+        ),  # what the message of a refusal says was limited, in its words (TPM); from here to stated_wait_s
+        ("stated_limit", pa.int64()),  # "Limit 30000": what the target allows
+        ("stated_used", pa.int64()),  # "Used 29500": what had been taken of it
+        ("stated_requested", pa.int64()),  # "Requested 654": what it charged for this request
+        ("stated_wait_s", pa.float64()),  # "Please try again in 308ms"
     ]
 )
 
@@ -145,22 +155,57 @@ HEALTH = pa.schema(
             pa.int64(),
         ),  # over this second: from a segment's arrival to its read; NULL without kernel stamps
         ("clock_steps", pa.int64()),  # jumps of the wall clock seen, cumulative
+        ("awake_ns", pa.int64()),  # spent looking out for an arrival that was near: CPU time, but no work; cumulative
         ("undecoded_bytes", pa.int64()),  # waiting for a decode slice now
     ]
 )
 
+TEXTS = pa.schema(
+    [
+        ("run_id", _TEXT),  # the run folder's name
+        ("request_id", pa.int64()),  # as in requests
+        ("prompt", _TEXT),  # what was asked: the text; a conversation or a dataset's record as JSON
+        (
+            "response",
+            _TEXT,
+        ),  # the answer's text, a refusal included; of a non-2xx answer its body; NULL where none came
+        ("reasoning", _TEXT),  # reasoning that the target showed; NULL without
+        ("tool", _TEXT),  # names and arguments of tool calls as they came; NULL without
+        ("truncated", pa.bool_()),  # at least one of the texts was cut to the scenario's max_chars
+    ]
+)
+
+SERVER_METRICS = pa.schema(
+    [
+        ("run_id", _TEXT),  # the run folder's name
+        ("target", _TEXT),  # name of the target
+        ("t_ns", pa.int64()),  # when the figure was at hand: the scrape's last byte, or the look at the process
+        ("name", _TEXT),  # as the target spells it; a histogram or summary gives its _sum and _count
+        ("labels", _TEXT),  # a JSON object, keys sorted; {} without labels; a watched process has its own pid here
+        ("kind", _TEXT),  # gauge, counter (grows until the target starts anew), or unknown
+        ("value", pa.float64()),  # NULL where the target gave no number
+    ]
+)
+
 TABLES = {"steps": STEPS, "requests": REQUESTS, "tokens": TOKENS, "health": HEALTH}
+"""In every run."""
+
+OPTIONAL_TABLES = {"texts": TEXTS, "server_metrics": SERVER_METRICS}
+"""In runs whose scenario asked for them, once they have a row."""
 
 __all__ = [
     "HEALTH",
     "KINDS",
+    "OPTIONAL_TABLES",
     "OUTCOMES",
     "PHASES",
     "PROBE_STEP",
     "REQUESTS",
     "REQUESTS_A_STEP",
+    "SERVER_METRICS",
     "STEPS",
     "TABLES",
+    "TEXTS",
     "TOKENS",
     "TOKEN_SOURCES",
 ]

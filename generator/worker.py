@@ -27,13 +27,14 @@ from generator.intake import HOLD_NS
 from generator.issuer import ClosedIssuer, Issuer, OpenIssuer
 from generator.ledger import Ledger
 from generator.machine import raise_soft_limit
-from generator.pacer import Pacer
+from generator.pacer import LEAD_NS, Pacer
 from generator.poller import LINGER_NS, Poller
 from generator.probing import probe_workload, summary
 from generator.request_row import Redactor
 from generator.run_dir import RunDir
 from generator.schedule import shard
 from generator.stream import Stream
+from generator.texts import TextKeeper
 from generator.workload import Workload, make
 
 BREATHE_S = 0.05
@@ -75,21 +76,26 @@ class Worker:
         self._probe_done = asyncio.Event()
         self._over = asyncio.Event()
         self._offset = clock.Offset()
-        self._pacer = Pacer()
+        self._pacer = Pacer(LEAD_NS if plan.transport == "socket" else 0)
         self._poller = Poller(loop, self._pacer, LINGER_NS if plan.transport == "socket" else 0)
         self._ledger = Ledger(self._trouble)
+        redactor = Redactor(list(secrets.values()))
+        keeper = None
+        if plan.texts.keep != "none":
+            keeper = TextKeeper(plan.texts, plan.run_id, plan.workers, redactor, self._note)
         self._desk = Desk(
             self._plan,
             worker_id,
             self._row,
             self._ledger,
-            Redactor(list(secrets.values())),
+            redactor,
             self._pacer,
             self._poller,
             self._offset,
             loop,
             self._left,
             self._closed,
+            keeper,
         )
         # The loop has work of its own only where its sockets are the loop's.
         self._lag = LoopLag(loop) if plan.transport == "aiohttp" else None
@@ -183,6 +189,10 @@ class Worker:
     def _trouble(self, message: str) -> None:
         """From the recorder process."""
         self._say("trouble", message=message)
+
+    def _note(self, message: str) -> None:
+        """Worth telling; the run goes on."""
+        self._say("note", message=message)
 
     # -- probe ---------------------------------------------------------------------------------------------------------------
 
@@ -304,6 +314,7 @@ class Worker:
             read_lag_ns_p99=p99(lags),
             clock_offset_ns=self._offset.ns,
             clock_steps=self._offset.steps,
+            awake_ns=self._poller.awake_ns,
             process_stamps=sum(t.process_stamps for t in transports),
             reads=sum(t.reads for t in transports),
             undecoded_bytes=sum(s.pending_bytes for s in self._desk.in_flight),

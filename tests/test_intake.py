@@ -10,7 +10,7 @@ from wiring import Wiring
 
 from generator import intake as intake_module
 from generator.counters import INDEX, NAMES, ttft_bin
-from generator.intake import HOLD_NS, SLICE_BYTES
+from generator.intake import HOLD_NS, ROOM_NS, SLICE_BYTES
 from generator.job import Target
 from generator.pacer import NEVER
 from generator.stream import Stream
@@ -65,9 +65,20 @@ def test_a_slice_is_bounded(wiring: Wiring) -> None:
     assert all(not stream.pending for stream in streams)
 
 
-def test_a_slice_stops_when_an_arrival_is_due(wiring: Wiring) -> None:
-    """Sends go first: one stream at most is decoded while one waits."""
+def test_nothing_is_decoded_while_an_arrival_is_near(wiring: Wiring) -> None:
+    """Sends go first: a visit to a stream would make the arrival late."""
     streams = [answering(wiring, n, ONE) for n in range(1, 4)]
+    wiring.intake._pacer.due_ns = NOW + ROOM_NS - 1
+    assert not wiring.intake.slice(NOW)
+    assert all(stream.pending for stream in streams)
+    wiring.intake._pacer.due_ns = NOW + ROOM_NS
+    assert not wiring.intake.slice(NOW)
+    assert not any(stream.pending for stream in streams)
+
+
+def test_arrivals_without_end_cannot_keep_bytes_undecoded(wiring: Wiring) -> None:
+    """What was held twice as long as it need be is decoded though an arrival is near, one stream between two of them."""
+    streams = [answering(wiring, n, ONE, at_ns=NOW - 2 * HOLD_NS) for n in range(1, 4)]
     wiring.intake._pacer.due_ns = NOW
     assert wiring.intake.slice(NOW)
     assert [bool(stream.pending) for stream in streams] == [False, True, True]

@@ -11,7 +11,7 @@ import pytest
 import uvloop
 
 from generator import clock
-from generator.pacer import NEVER, Pacer
+from generator.pacer import LEAD_NS, NEVER, Pacer
 from generator.poller import READ, Poller
 
 
@@ -33,9 +33,9 @@ def pipes() -> Iterator[Pipes]:
         os.close(fd)
 
 
-def run(work: Callable[[Poller, Pacer], Coroutine[Any, Any, None]]) -> None:
+def run(work: Callable[[Poller, Pacer], Coroutine[Any, Any, None]], lead_ns: int = 0) -> None:
     async def main() -> None:
-        pacer = Pacer()
+        pacer = Pacer(lead_ns)
         poller = Poller(asyncio.get_running_loop(), pacer)
         await asyncio.wait_for(work(poller, pacer), 20)
         poller.close()
@@ -133,6 +133,47 @@ def test_the_loop_lives_beside_sockets_that_never_rest(pipes: Pipes) -> None:
         poller.remove(read)
 
     run(work)
+
+
+def test_the_loop_lives_beside_arrivals_without_end() -> None:
+    """At a rate whose every arrival is near when the one before is sent, the loop has its turn all the same."""
+
+    async def work(poller: Poller, pacer: Pacer) -> None:
+        sent = 0
+
+        def source(now_ns: int) -> int:
+            nonlocal sent
+            sent += 1
+            return now_ns + 10_000
+
+        pacer.follow(source, clock.monotonic_ns())
+        for _turn in range(20):
+            await asyncio.sleep(0.001)
+        assert sent > 20
+        pacer.rest()
+
+    run(work, lead_ns=LEAD_NS)
+
+
+def test_awake_before_an_arrival_and_never_early() -> None:
+    """With a lead the poller looks out for the arrival, which counts as awake, and fires it when it is due, not before."""
+    fired: list[tuple[int, int]] = []
+
+    async def work(poller: Poller, pacer: Pacer) -> None:
+        def source(now_ns: int) -> int:
+            fired.append((due[0], now_ns))
+            due[0] += 3_000_000
+            return due[0] if len(fired) < 10 else NEVER
+
+        due = [clock.monotonic_ns() + 3_000_000]
+        pacer.follow(source, due[0])
+        for _turn in range(200):
+            await asyncio.sleep(0.001)
+        assert len(fired) == 10
+        assert all(now_ns >= due_ns for due_ns, now_ns in fired)
+        assert poller.awake_ns > 0
+
+    run(work, lead_ns=1_000_000)
 
 
 def test_a_wake_after_the_end_is_harmless() -> None:

@@ -8,6 +8,7 @@
 -- column: rss_max_bytes [bytes] resident memory at most
 -- column: in_flight_max [requests] in flight at most, when looked at
 -- column: sent [requests] sent by this worker
+-- column: awake_mean_share [-] CPU spent looking out for arrivals that were near, over all; in no other column here
 -- column: cpu_us_per_request [us] CPU over requests sent; NULL when none were
 -- column: late_1ms, late_10ms, late_100ms [requests] issued that much late
 -- column: dropped [requests] never sent because of the in-flight cap
@@ -25,7 +26,7 @@ WITH ends AS (
         max(t_ns) AS last_ns,
         max(rss_bytes) AS rss_max_bytes,
         max(in_flight) AS in_flight_max,
-        max(cpu_s) - min(cpu_s) AS cpu_used_s,
+        max(cpu_s) - min(cpu_s) - coalesce(max(awake_ns) - min(awake_ns), 0) / 1e9 AS cpu_used_s,
         max(late_1ms) AS late_1ms,
         max(late_10ms) AS late_10ms,
         max(late_100ms) AS late_100ms,
@@ -49,6 +50,7 @@ seconds AS (
         count(*) AS beats,
         sum(cpu_share * gap_s) / nullif(sum(gap_s), 0) AS cpu_mean_share,
         max(cpu_share) FILTER (WHERE gap_s >= 0.5) AS cpu_max_share,
+        sum(awake_share * gap_s) / nullif(sum(gap_s), 0) AS awake_mean_share,
         sum(gc_ms) / 1000 / nullif(sum(gap_s), 0) AS gc_share,
         percentile(loop_lag_p99_ms, 0.5) AS loop_lag_p99_median_ms,
         max(loop_lag_p99_ms) AS loop_lag_p99_max_ms,
@@ -66,6 +68,7 @@ SELECT
     e.last_ns,
     s.cpu_mean_share,
     s.cpu_max_share,
+    s.awake_mean_share,
     e.rss_max_bytes,
     e.in_flight_max,
     coalesce(sent.sent, 0) AS sent,

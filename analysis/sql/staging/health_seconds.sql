@@ -4,7 +4,8 @@
 -- column: run_id, worker_id [-] the worker; -1 is the coordinator
 -- column: from_ns, t_ns [ns] the two rows; a worker's first row has no interval and no row here
 -- column: gap_s [s] time between them, 1 s when all is well
--- column: cpu_share [-] CPU seconds of the worker's process over gap_s; 1 is one core
+-- column: cpu_share [-] CPU seconds that the worker's process worked, over gap_s; 1 is one core
+-- column: awake_share [-] CPU seconds that it spent looking out for an arrival that was near, over gap_s; not in cpu_share
 -- column: sent, reads, process_stamps, late_1ms, dropped, tokens [-] counted in the interval
 -- column: gc_ms [ms] spent in garbage collection
 -- column: loop_lag_p99_ms [ms] how long turns of the loop kept readiness waiting
@@ -17,6 +18,7 @@ WITH steps_of AS (
         lag(t_ns) OVER beats AS from_ns,
         (t_ns - lag(t_ns) OVER beats) / 1e9 AS gap_s,
         cpu_s - lag(cpu_s) OVER beats AS cpu_used_s,
+        coalesce(awake_ns - lag(awake_ns) OVER beats, 0) / 1e9 AS awake_s,
         sent - lag(sent) OVER beats AS sent_now,
         reads - lag(reads) OVER beats AS reads_now,
         process_stamps - lag(process_stamps) OVER beats AS process_stamps_now,
@@ -35,7 +37,8 @@ SELECT
     from_ns,
     t_ns,
     gap_s,
-    cpu_used_s / nullif(gap_s, 0) AS cpu_share,
+    greatest(cpu_used_s - awake_s, 0) / nullif(gap_s, 0) AS cpu_share,
+    awake_s / nullif(gap_s, 0) AS awake_share,
     sent_now AS sent,
     reads_now AS reads,
     process_stamps_now AS process_stamps,

@@ -101,6 +101,33 @@ class Metrics:
 
 
 @dataclass(frozen=True, slots=True)
+class Http:
+    """The API ``http-json``: ``path`` and ``body`` are templates (``apis/http_template.py``), the others JSONPaths. ``body`` None: the
+    record itself, or what ``payload`` picks out of it. ``auth_header`` None: the key goes as a bearer token, else bare into that header.
+    """
+
+    method: str = "POST"
+    path: str = ""
+    body: Any = None
+    payload: str | None = None
+    answer: str | None = None
+    answer_required: bool = False
+    error: str | None = None
+    input_tokens: str | None = None
+    output_tokens: str | None = None
+    auth_header: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """A ``share`` of a workload's requests is given up by plan: ``after_ns`` from the body sent, or once ``after_tokens`` rows came."""
+
+    share: float
+    after_ns: int | None = None
+    after_tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Texts:
     """Which prompts and answers are kept: ``sample`` is the ``first`` arrivals of each step and a ``share`` of the others. No text is
     longer than ``max_chars``, all of a run's together than ``max_bytes`` of UTF-8.
@@ -114,9 +141,23 @@ class Texts:
 
 
 @dataclass(frozen=True, slots=True)
+class Price:
+    """USD per 10⁶ tokens, None where unknown, of a request with more than ``above_tokens`` input tokens. A request pays one tier's
+    prices for all of its tokens. ``cached`` and ``cache_write`` None: such tokens cost what other input does.
+    """
+
+    above_tokens: int = 0
+    input: float | None = None
+    output: float | None = None
+    cached: float | None = None
+    cache_write: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Target:
     """One endpoint. ``url`` is the base (``https://host/v1``); headers and key may hold ``${NAME}``. ``tokenizer``: a file, or
-    TOKENIZER_ENDPOINT.
+    TOKENIZER_ENDPOINT. ``auth_header`` None: the API's own. ``prices`` are tiers, lowest first, none where no price is known;
+    ``price_source`` and ``price_date`` say whose and of when.
     """
 
     name: str
@@ -135,11 +176,13 @@ class Target:
     proxy: str | None = None
     gzip: bool = False
     max_response_bytes: int = 64 * 1024 * 1024
-    price_input: float | None = None
-    price_output: float | None = None
-    price_cached: float | None = None
+    auth_header: str | None = None
+    prices: tuple[Price, ...] = ()
+    price_source: str | None = None
+    price_date: str | None = None
     metrics: Metrics | None = None
     tokenizer: str | None = None
+    http: Http | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +221,7 @@ class WorkloadSpec:
     target: str | None = None
     tags: str | None = None
     session: SessionSpec | None = None
+    cancel: Cancel | None = None
     dataset_options: DatasetOptions = DatasetOptions()
     prefix_groups: int = 0
     prefix_prompts: int | None = None
@@ -250,6 +294,7 @@ class Plan:
     slo: dict[str, float] | None = None
     thresholds: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    budget_usd: float | None = None
     scenario_digest: str = ""
     texts: Texts = field(default_factory=Texts)
 

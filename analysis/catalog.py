@@ -14,11 +14,13 @@ from analysis import database
 from analysis.database import prepare
 from analysis.relations import Column, Parameter, Query, find, literal, load
 from generator.errors import OpenloopError, QueryError
+from generator.schema import OPTIONAL_TABLES, TABLES
 
 __all__ = ["Column", "Parameter", "Query", "Result", "arrow", "find", "load", "prepare", "query", "run"]
 
 _MISSING = re.compile(r"Table with name (\w+)")
-_WHAT_THERE_IS = "there are: steps, requests, tokens, health, runs, and the queries of `openloop sql`"
+_TABLES = (*TABLES, *OPTIONAL_TABLES, "runs")
+_WHAT_THERE_IS = f"there are: {', '.join(_TABLES)}, and the queries of `openloop sql`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +103,7 @@ def _explained(con: duckdb.DuckDBPyConnection, error: duckdb.Error) -> OpenloopE
     if not isinstance(error, duckdb.CatalogException):
         return QueryError(text)
     missing = _MISSING.search(text)
-    names = ["steps", "requests", "tokens", "health", "runs", *load()]
+    names = [*_TABLES, *load()]
     near = difflib.get_close_matches(missing[1], names, n=3, cutoff=0.5) if missing else []
     hint = f"nearest: {', '.join(near)}" if near else _WHAT_THERE_IS
     return QueryError(f"{text}\n{hint}")

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from analysis import relations
 from generator.errors import RunFolderError
 from generator.run_dir import RunDir
-from generator.schema import TABLES
+from generator.schema import OPTIONAL_TABLES, TABLES
 
 _TYPES = {
     pa.string(): "VARCHAR",
@@ -30,6 +30,7 @@ _TYPES = {
     pa.float64(): "DOUBLE",
     pa.bool_(): "BOOLEAN",
 }
+_ALL_TABLES = TABLES | OPTIONAL_TABLES
 _SORTED_BY = "run_id, request_id, chunk_index"
 _SLO = ("ttft_ms", "ttft_wire_ms", "ttfo_ms", "tpot_ms", "icl_ms", "e2e_ms", "ntpot_ms", "attainment")
 
@@ -43,11 +44,12 @@ def open_runs(
     threads: int | None = None,
     temp_directory: Path | None = None,
 ) -> duckdb.DuckDBPyConnection:
-    """A connection with steps, requests, tokens, health and runs (one row a manifest); the catalog's relations follow on demand.
+    """A connection with steps, requests, tokens, health and runs (one row a manifest), and with texts and server_metrics, empty where
+    no run has them; the catalog's relations follow on demand.
 
     Where a run is not sealed its segments are read. Raises RunFolderError on a damaged file or manifest, or two runs of one id.
     """
-    paths = {table: [p for run in runs for p in run.table_files(table)] for table in TABLES}
+    paths = {table: [p for run in runs for p in run.table_files(table)] for table in _ALL_TABLES}
     con = duckdb.connect(
         config={
             "memory_limit": memory_limit or DEFAULT_MEMORY,
@@ -57,7 +59,7 @@ def open_runs(
     )
     try:
         _restrict(con, [str(p) for files in paths.values() for p in files])
-        for table in TABLES:
+        for table in _ALL_TABLES:
             con.execute(f"CREATE VIEW {table} AS {_table_sql(table, runs)}")
         _runs_table(con, runs)
         _macros(con)
@@ -78,7 +80,7 @@ def _restrict(con: duckdb.DuckDBPyConnection, paths: list[str]) -> None:
 
 def _table_sql(table: str, runs: Sequence[RunDir]) -> str:
     """SELECT of the contract's columns over all files; columns that a file lacks are NULL, those that it adds are kept."""
-    schema = TABLES[table]
+    schema = _ALL_TABLES[table]
     typed = {f.name: _TYPES[f.type] for f in schema}
     nothing = ", ".join(f"NULL::{kind} AS {name}" for name, kind in typed.items())
     parts = []

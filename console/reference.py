@@ -37,6 +37,8 @@ _FILES = (
     ("requests.parquet", "a row for everything that was sent or due"),
     ("tokens.parquet", "a row a chunk with a payload, by request and position"),
     ("health.parquet", "a row a worker a second"),
+    ("texts.parquet", "prompts and answers, where the scenario asked for them (`record.texts`)"),
+    ("server_metrics.parquet", "the target's own figures, where the scenario asked for them (`target.metrics`)"),
     ("plan/", "what the workers were handed: `plan.json`, and the schedule of each open step as an array"),
     ("segments/", "before sealing: `<table>-<worker>-<n>.parquet`, each complete; any program may read them"),
     ("journal.jsonl", "what the coordinator did, a line each; all that `openloop seal` needs after a crash"),
@@ -94,7 +96,7 @@ def tables_page() -> str:
     parts.append(_table(("in `runs/<run_id>/`", "holds"), [(f"`{name}`", text) for name, text in _FILES]))
     parts.append((inspect.getdoc(schema) or "").replace("``", "`") + "\n")
     meanings = column_comments()
-    for table, columns in schema.TABLES.items():
+    for table, columns in (schema.TABLES | schema.OPTIONAL_TABLES).items():
         parts.append(f"## {table}\n\n`{table}.parquet`\n")
         rows = [(f"`{f.name}`", str(f.type), meanings[table].get(f.name, "")) for f in columns]
         parts.append(_table(("column", "type", "meaning"), rows))
@@ -112,7 +114,7 @@ PAGES: dict[str, Callable[[], str]] = {
 
 def column_comments() -> dict[str, dict[str, str]]:
     """Table → column → its comment in generator/schema.py."""
-    found: dict[str, dict[str, str]] = {table: {} for table in schema.TABLES}
+    found: dict[str, dict[str, str]] = {table: {} for table in schema.TABLES | schema.OPTIONAL_TABLES}
     tree, comments = _read(schema)
     for node in tree.body:
         match node:

@@ -217,6 +217,8 @@ class _Coordinator:
                 self._probed = event["targets"]
             case "issued":
                 self._ends.setdefault(event["step_id"], {})[member.number] = (event["end_ns"], event["offered"])
+            case "note":
+                self._note(f"worker {member.number}: {event['message']}")
             case "trouble":
                 self._note(f"worker {member.number}: {event['message']}")
                 self._stop(str(event["message"]))

@@ -18,6 +18,7 @@ from generator.poller import Poller
 from generator.request_row import Redactor, request_row
 from generator.schema import REQUESTS_A_STEP
 from generator.stream import Stream
+from generator.texts import TextKeeper
 from generator.transport.socket import SocketTransport
 from generator.transport.transport import Transport
 from generator.workload import Prompt, Workload
@@ -48,6 +49,7 @@ class Desk:
         loop: asyncio.AbstractEventLoop,
         on_left: Callable[[Stream], None],
         on_closed: Callable[[Stream, str], None],
+        texts: TextKeeper | None = None,
     ) -> None:
         self._plan = plan
         self._worker_id = worker_id
@@ -56,6 +58,7 @@ class Desk:
         self._redactor = redactor
         self._on_left = on_left
         self._on_closed = on_closed
+        self._texts = texts
         self.in_flight: set[Stream] = set()
         self.unrecorded: Counter[int] = Counter()
         self._apis = {name: table.make(target) for name, target in plan.targets.items()}
@@ -132,7 +135,10 @@ class Desk:
             prompt.record,
         )
         encoded = self._apis[target.name].encode(call)
-        return Stream(self.intake, target, step, request_id, arrival, scheduled_ns, prompt, call, encoded, phase, slot)
+        stream = Stream(self.intake, target, step, request_id, arrival, scheduled_ns, prompt, call, encoded, phase, slot)
+        if self._texts is not None:
+            stream.keep_text = self._texts.wants(step, arrival)
+        return stream
 
     def _send(self, stream: Stream) -> None:
         counters = self._counters
@@ -152,6 +158,8 @@ class Desk:
             self._on_left(stream)
 
     def _closed(self, stream: Stream, outcome: str) -> None:
+        if stream.keep_text and self._texts is not None and (row := self._texts.row(stream)) is not None:
+            self._ledger.text(row)
         self._ledger.request(request_row(stream, outcome, self._plan.run_id, self._worker_id, self._redactor))
         self.unrecorded[stream.step_id] -= 1
         self._on_closed(stream, outcome)

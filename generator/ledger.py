@@ -23,7 +23,7 @@ from generator.run_dir import RunDir
 FRAME = struct.Struct("<cI")
 """What the pipe carries: kind, bytes that follow."""
 
-TOKENS, REQUESTS, HEALTH = b"T", b"R", b"H"
+TOKENS, REQUESTS, HEALTH, TEXTS = b"T", b"R", b"H", b"X"
 """Packed ``rows.TOKEN``; marshalled lists of rows in the schema's order."""
 
 HAND_OVER_NS = 250_000_000
@@ -41,6 +41,7 @@ class Ledger:
         self._on_trouble = on_trouble
         self._tokens = bytearray()
         self._requests: list[Row] = []
+        self._texts: list[Row] = []
         self._handed_ns = 0
         self._process: asyncio.subprocess.Process | None = None
         self._listening: asyncio.Task[None] | None = None
@@ -74,6 +75,10 @@ class Ledger:
         """One row of ``requests``, in the schema's order."""
         self._requests.append(row)
 
+    def text(self, row: Row) -> None:
+        """One row of ``texts``, in the schema's order; its request's row follows."""
+        self._texts.append(row)
+
     def health(self, row: Row) -> None:
         """One row of ``health``, in the schema's order."""
         self._hand_over(HEALTH, marshal.dumps([row]))
@@ -89,6 +94,9 @@ class Ledger:
         if self._tokens:
             self._hand_over(TOKENS, bytes(self._tokens))
             self._tokens.clear()
+        if self._texts:
+            self._hand_over(TEXTS, marshal.dumps(self._texts))
+            self._texts.clear()
         if self._requests:
             self._hand_over(REQUESTS, marshal.dumps(self._requests))
             self._requests.clear()

@@ -30,15 +30,18 @@ from generator.counters import INDEX, Counters
 from generator.ledger import FRAME
 from generator.ledger import HEALTH as HEALTH_FRAME
 from generator.ledger import REQUESTS as REQUESTS_FRAME
+from generator.ledger import TEXTS as TEXTS_FRAME
 from generator.ledger import TOKENS as TOKENS_FRAME
 from generator.rows import FIELDS, TOKEN, UNKNOWN
 from generator.run_dir import RunDir
-from generator.schema import HEALTH, KINDS, REQUESTS, TOKENS
+from generator.schema import HEALTH, KINDS, REQUESTS, SERVER_METRICS, TEXTS, TOKENS
 
 DTYPE = np.dtype(list(FIELDS))
 _KINDS = pa.array(KINDS)
 _STOP = object()
-_TABLES = {TOKENS_FRAME: "tokens", REQUESTS_FRAME: "requests", HEALTH_FRAME: "health"}
+_TABLES = {TOKENS_FRAME: "tokens", REQUESTS_FRAME: "requests", HEALTH_FRAME: "health", TEXTS_FRAME: "texts"}
+_SCHEMAS = {"texts": TEXTS, "requests": REQUESTS, "health": HEALTH, "server_metrics": SERVER_METRICS}
+_IN_ORDER = ("tokens", *_SCHEMAS)  # a request row says that its tokens and its texts are there
 _NICE = 5  # whoever sends and stamps goes first
 
 Row = tuple[Any, ...]
@@ -82,25 +85,26 @@ def write_segment(path: Path, table: pa.Table) -> None:
 
 
 class Recorder:
-    """One worker's tables. ``put`` and ``close`` are the reader's of the pipe; the rest is the thread's."""
+    """The tables of one writer: a worker, by its number, or the scraper. ``put`` and ``close`` are the reader's of the pipe; the
+    rest is the thread's."""
 
     def __init__(
         self,
         run: RunDir,
-        worker_id: int,
+        writer: int | str,
         counters: memoryview,
         segment_rows: int,
         segment_s: float,
         on_trouble: Callable[[str], None],
     ) -> None:
         self._run = run
-        self._worker_id = worker_id
+        self._writer = writer
         self._counters = counters
         self._segment_rows = segment_rows
         self._segment_ns = int(segment_s * 1e9)
         self._on_trouble = on_trouble
         self._queue: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        self._waiting: dict[str, list[Any]] = {"tokens": [], "requests": [], "health": []}
+        self._waiting: dict[str, list[Any]] = {name: [] for name in _IN_ORDER}
         self._waiting_rows = 0
         self._since_ns = clock.monotonic_ns()
         self._number = 0
@@ -109,7 +113,7 @@ class Recorder:
         self._thread.start()
 
     def put(self, table: str, rows: bytes | list[Row]) -> None:
-        """Packed rows of ``tokens``, or rows of ``requests`` or ``health`` in the schema's order. Does not wait."""
+        """Packed rows of ``tokens``, or rows of another table in its schema's order. Does not wait."""
         self._queue.put((table, rows))
 
     def close(self) -> None:
@@ -139,15 +143,14 @@ class Recorder:
                 self._write_waiting(last=False)
 
     def _write_waiting(self, last: bool) -> None:
-        # Token rows go first: a request row says that its tokens are there.
-        for name in ("tokens", "requests", "health"):
+        for name in _IN_ORDER:
             parts = self._waiting[name]
             if not parts:
                 continue
             try:
                 table = self._table(name, parts)
                 self._number += 1
-                write_segment(self._run.segments / f"{name}-{self._worker_id}-{self._number:06d}.parquet", table)
+                write_segment(self._run.segments / f"{name}-{self._writer}-{self._number:06d}.parquet", table)
             except OSError as e:
                 if last:
                     lost = sum(len(p) for p in parts) // (TOKEN.size if name == "tokens" else 1)
@@ -169,7 +172,7 @@ class Recorder:
         if name == "tokens":
             return token_table(self._run.run_id, b"".join(parts))
         rows = [row for part in parts for row in part]
-        schema = REQUESTS if name == "requests" else HEALTH
+        schema = _SCHEMAS[name]
         try:
             return row_table(schema, rows)
         except (pa.ArrowException, ValueError, TypeError, OverflowError):

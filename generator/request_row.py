@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
-from generator.apis.api import Answer, Limits
+from generator.apis.api import Answer, Limits, Stated
+from generator.charge import price_for
 from generator.schema import REQUESTS
 from generator.stream import Stream
 
 _COLUMNS = tuple(REQUESTS.names)
 _NO_ANSWER = Answer()
 _NO_LIMITS = Limits()
+_NOT_STATED = Stated()
 
 
 class Redactor:
-    """Takes secrets out of text by value, wherever they came from."""
+    """Takes secrets out of text by value, wherever they came from, as they are or as JSON spells them."""
 
     def __init__(self, secrets: list[str]) -> None:
-        self._secrets = sorted({s for s in secrets if len(s) >= 4}, key=len, reverse=True)
+        spelt = {spelling for secret in secrets for spelling in _spellings(secret) if len(spelling) >= 4}
+        self._secrets = sorted(spelt, key=len, reverse=True)
 
     def clean(self, text: str | None) -> str | None:
         if text:
@@ -32,13 +36,19 @@ class Redactor:
         return text
 
 
+def _spellings(secret: str) -> tuple[str, ...]:
+    return secret, json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]
+
+
 def request_row(stream: Stream, outcome: str, run_id: str, worker_id: int, redactor: Redactor) -> tuple[Any, ...]:
     """All of REQUESTS' columns. Facts only: no duration is computed here."""
     answer = stream.answer or _NO_ANSWER
     limits = stream.limits or _NO_LIMITS
     failure = stream.failure
+    stated = (failure.stated if failure else None) or _NOT_STATED
     target, prompt = stream.target, stream.prompt
     server_id = limits.server_request_id
+    price = price_for(target.prices, answer.input_tokens)
     row = {
         "run_id": run_id,
         "request_id": stream.request_id,
@@ -86,14 +96,21 @@ def request_row(stream: Stream, outcome: str, run_id: str, worker_id: int, redac
         "connection_id": stream.connection_id,
         "remote_addr": stream.remote_addr,
         "resent": stream.resent,
-        "price_input": target.price_input,
-        "price_output": target.price_output,
-        "price_cached": target.price_cached,
+        "price_input": price.input,
+        "price_output": price.output,
+        "price_cached": price.cached,
         "reads": stream.reads,
         "stamp_source": stream.stamp_source,
         "in_flight": stream.in_flight,
         "last_read_before_ns": stream.last_read_before_ns,
         "prompt_words": prompt.words,
         "server_request_id": None if server_id == f"{run_id}-{stream.request_id}" else server_id,
+        "cache_write_tokens": answer.cache_write_tokens,
+        "price_cache_write": price.cache_write,
+        "stated_dimension": stated.dimension,
+        "stated_limit": stated.limit,
+        "stated_used": stated.used,
+        "stated_requested": stated.requested,
+        "stated_wait_s": stated.wait_s,
     }
     return tuple([row[name] for name in _COLUMNS])

@@ -20,18 +20,21 @@ from generator.errors import RunFolderError
 from generator.lost import lost_rows
 from generator.recorder import row_table, write_segment
 from generator.run_dir import RunDir
-from generator.schema import HEALTH, REQUESTS, STEPS, TABLES, TOKENS
+from generator.schema import OPTIONAL_TABLES, REQUESTS, STEPS, TABLES
 
 MEMORY_LIMIT = "512MB"
 ROW_GROUP_ROWS = 245_760
+TEXTS_A_ROW_GROUP = 2_048
+"""DuckDB's least: it holds a row group in memory, and a row of texts may be 80,000 characters long."""
 
 _ORDER = {
     "steps": "step_id",
     "requests": "request_id",
     "tokens": "request_id, chunk_index",
     "health": "worker_id, t_ns",
+    "texts": "request_id",
+    "server_metrics": "target, name, labels, t_ns",
 }
-_SCHEMAS = {"steps": STEPS, "requests": REQUESTS, "tokens": TOKENS, "health": HEALTH}
 
 
 def seal(run: RunDir) -> list[str]:
@@ -60,7 +63,8 @@ def _seal(run: RunDir, plan: job.Plan) -> list[str]:
             notes.append(f"{len(lost)} arrivals were lost with their worker")
     if not run.table_path("steps").exists():
         _write_steps(run, plan, history)
-    for table in TABLES:
+    asked_for = [table for table in OPTIONAL_TABLES if any(run.segments.glob(f"{table}-*.parquet"))]
+    for table in (*asked_for, *TABLES):
         if not run.table_path(table).exists():
             notes += _sort_what_can_be_read(run, table)
         for segment in run.segments.glob(f"{table}-*.parquet"):
@@ -130,13 +134,14 @@ def _sort(run: RunDir, table: str) -> None:
     beside = target.with_name(target.name + ".part")
     segments = [str(p) for p in sorted(run.segments.glob(f"{table}-*.parquet"))]
     if not segments:
-        pq.write_table(_SCHEMAS[table].empty_table(), beside)
+        pq.write_table(TABLES[table].empty_table(), beside)
     else:
         scratch = run.path / ".seal"
+        group = TEXTS_A_ROW_GROUP if table == "texts" else ROW_GROUP_ROWS
         with duckdb.connect(config=_limits(scratch)) as con:
             con.execute(
                 f"COPY (SELECT * FROM read_parquet($files, union_by_name = true) ORDER BY {_ORDER[table]}) TO '{_quoted(beside)}' "
-                f"(FORMAT parquet, PARQUET_VERSION v2, COMPRESSION zstd, ROW_GROUP_SIZE {ROW_GROUP_ROWS})",
+                f"(FORMAT parquet, PARQUET_VERSION v2, COMPRESSION zstd, ROW_GROUP_SIZE {group})",
                 {"files": segments},
             )
         if scratch.exists():

@@ -69,6 +69,15 @@ class RunDir:
         """int32 [n, 2], input and output tokens by arrival number; steps whose lengths come from a trace only."""
         return self.path / "plan" / f"lengths-{step_id}.npy"
 
+    def plan_array_path(self, name: str) -> Path:
+        """Any other array of the plan: lengths of a file, records of a dataset that are kept, blocks of a trace."""
+        return self.path / "plan" / f"{name}.npy"
+
+    @property
+    def words_path(self) -> Path:
+        """Target → words that are single tokens to its tokenizer; only where one was asked."""
+        return self.path / "plan" / "words.json"
+
     def table_path(self, table: str) -> Path:
         return self.path / f"{table}.parquet"
 

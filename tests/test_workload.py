@@ -10,11 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from generator import workload
-from generator.errors import ScenarioError
 from generator.job import Correction, Length, Step, WorkloadSpec
 from generator.run_dir import RunDir
 from generator.workload import lengths, synthetic
-from generator.workload.dataset import Dataset
 
 SEEDS = st.tuples(st.integers(0, 2**63 - 1), st.integers(0, 9_999))
 
@@ -191,35 +189,3 @@ def test_a_dataset_is_read_in_order_and_cycled(run, tmp_path):
     made = workload.make(step(dataset=str(file), output_tokens=Length("fixed", 5)), run, Correction())
     assert [made.prompt(n).text for n in (0, 1, 2, 3, 5)] == ["one", "zwei\u2028", "三", "one", "三"]
     assert (made.prompt(0).input_tokens, made.prompt(0).output_tokens, made.prompt(0).words) == (None, 5, None)
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (b"", "no prompts"),
-        (
-            b'{"prompt": "a"}\n{"text": "b"}\n',
-            "p.jsonl:2: a JSON object with a text field `prompt` is wanted; it has text",
-        ),
-        (b'{"prompt": ""}\n', "p.jsonl:1: a JSON object with a text field `prompt`"),
-        (b'{"prompt": 3}\n', "p.jsonl:1: a JSON object"),
-        (b"[1]\n", "p.jsonl:1: a JSON object"),
-        (b"{\n", "p.jsonl:1: not JSON"),
-        (b"\xff\n", "p.jsonl:1: not JSON"),
-    ],
-)
-def test_a_bad_dataset_names_its_line(tmp_path, content, message):
-    """Every fault of a file of prompts is a ScenarioError with file and line."""
-    file = tmp_path / "p.jsonl"
-    file.write_bytes(content)
-    with pytest.raises(ScenarioError, match=message):
-        Dataset(file)
-
-
-def test_a_dataset_that_is_not_there(tmp_path):
-    """A missing file of prompts, and one that is no gzip, are told."""
-    with pytest.raises(ScenarioError, match="cannot be read: No such file"):
-        Dataset(tmp_path / "p.jsonl")
-    (tmp_path / "p.jsonl.gz").write_bytes(b"plain")
-    with pytest.raises(ScenarioError, match="cannot be read"):
-        Dataset(tmp_path / "p.jsonl.gz")

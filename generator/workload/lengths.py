@@ -18,6 +18,9 @@ _BLOCKS_KEPT = 8
 INPUT, OUTPUT = 1, 2
 """Streams of a step's seed; 0 is the schedule's."""
 
+PAIR = 3
+"""Stream of lengths that belong together: both take the row that it draws."""
+
 
 def draw(length: Length, rng: np.random.Generator, count: int) -> NDArray[np.int64]:
     """``count`` lengths, each clipped to [low, high]."""
@@ -34,7 +37,7 @@ def draw(length: Length, rng: np.random.Generator, count: int) -> NDArray[np.int
         # Inverse of the distribution function, tabulated: bounded, so exact without rejection.
         return length.low + np.searchsorted(_zipf_shares(length), rng.random(count), side="right")
     else:
-        raise ValueError(f"lengths of law {length.law!r} are not drawn; a trace has them")
+        raise ValueError(f"lengths of law {length.law!r} are not drawn; a file has them")
     return np.clip(np.rint(raw), length.low, length.high).astype(np.int64)
 
 
@@ -46,9 +49,11 @@ def _zipf_shares(length: Length) -> NDArray[np.float64]:
 
 
 def mean(length: Length) -> float:
-    """Mean tokens; exact for fixed, uniform and zipf, from 65,536 draws where clipping leaves no closed form."""
+    """Mean tokens; exact for fixed, uniform, zipf and empirical, from 65,536 draws where clipping leaves no closed form."""
     if length.law == "fixed":
         return float(round(length.value))
+    if length.law == "empirical":
+        return length.mean
     if length.law == "uniform":
         return (length.low + length.high) / 2
     if length.law == "zipf":
@@ -59,12 +64,15 @@ def mean(length: Length) -> float:
 
 
 class Drawn:
-    """Lengths by arrival number, a block at a time."""
+    """Lengths by arrival number, a block at a time. ``table``: the rows that an empirical law draws from."""
 
-    def __init__(self, length: Length, seed: tuple[int, int], stream: int) -> None:
+    def __init__(
+        self, length: Length, seed: tuple[int, int], stream: int, table: NDArray[np.int32] | None = None
+    ) -> None:
         self._length = length
         self._seed = seed
-        self._stream = stream
+        self._stream = PAIR if length.paired else stream
+        self._column = None if table is None else table[:, length.column]
         self._blocks: OrderedDict[int, NDArray[np.int64]] = OrderedDict()
 
     def __getitem__(self, n: int) -> int:
@@ -80,5 +88,13 @@ class Drawn:
 
     def block(self, number: int) -> NDArray[np.int64]:
         """Lengths of arrivals ``number``·1024 and the 1,023 after it."""
-        seed = np.random.SeedSequence(self._seed[0], spawn_key=(self._seed[1], self._stream, number))
-        return draw(self._length, np.random.default_rng(seed), BLOCK)
+        if self._length.in_order:
+            rows = np.arange(number * BLOCK, (number + 1) * BLOCK, dtype=np.int64)
+        else:
+            seed = np.random.SeedSequence(self._seed[0], spawn_key=(self._seed[1], self._stream, number))
+            rng = np.random.default_rng(seed)
+            if self._column is None:
+                return draw(self._length, rng, BLOCK)
+            rows = rng.integers(0, len(self._column), BLOCK)
+        assert self._column is not None, "lengths in order are a file's"
+        return self._column[rows % len(self._column)].astype(np.int64)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+import orjson
 
 from generator.apis.api import Messages
+from generator.errors import ScenarioError
 from generator.job import Correction, Length, Step, WorkloadSpec
 from generator.run_dir import RunDir
-from generator.workload import lengths
+from generator.workload import dataset, lengths
 from generator.workload.dataset import Dataset
+from generator.workload.prefixes import Blocks, Groups
 from generator.workload.synthetic import CODE_WORDS, Synthetic
 
 
@@ -51,18 +53,30 @@ class _Recorded:
         self._column = np.load(run.lengths_path(step.step_id), mmap_mode="r")[:, column]
 
     def __getitem__(self, n: int) -> int:
-        return int(self._column[n])
+        return int(self._column[n % len(self._column)])
+
+
+class _Text(Protocol):
+    def text(self, n: int, count: int, /) -> str: ...
 
 
 @dataclass(frozen=True, slots=True)
 class _SyntheticWorkload:
-    source: Synthetic
+    """``exact``: a tokenizer has told the words, so a length that cannot be had is an error; else it is had as nearly as it can be."""
+
+    source: _Text
     correction: Correction
     input_tokens: _Tokens
     output_tokens: _Tokens | None
+    exact: bool
 
     def prompt(self, n: int) -> Prompt:
         wanted = self.input_tokens[n]
+        if self.exact and wanted - self.correction.overhead_tokens < 1:
+            raise ScenarioError(
+                f"a prompt of {wanted:,} tokens cannot be made: the target adds {self.correction.overhead_tokens:.0f} of its own; "
+                f"ask for {self.correction.overhead_tokens + 1:.0f} at least"
+            )
         words = self.correction.words_for(wanted)
         return Prompt(self.source.text(n, words), wanted, self.output_tokens[n] if self.output_tokens else None, words)
 
@@ -73,21 +87,54 @@ class _DatasetWorkload:
     output_tokens: _Tokens | None
 
     def prompt(self, n: int) -> Prompt:
-        return Prompt(self.source.text(n), None, self.output_tokens[n] if self.output_tokens else None, None)
+        record = self.source.record(n)
+        picked = self.source.pick(record)
+        wanted = self.source.output_tokens(record)
+        if wanted is None and self.output_tokens is not None:
+            wanted = self.output_tokens[n]
+        return Prompt(picked.text, None, wanted, None, picked.messages, record)
 
 
 def make(step: Step, run: RunDir, correction: Correction) -> Workload:
-    """The workload of ``step``. Raises ScenarioError where a dataset's file has gone since the plan."""
+    """The workload of ``step``. Raises ScenarioError where a dataset's file has gone or changed since the plan."""
     spec = step.workload
     output = None if spec.output_tokens is None else _tokens(spec.output_tokens, run, step, lengths.OUTPUT)
     if spec.dataset is not None:
-        return _DatasetWorkload(Dataset(Path(spec.dataset)), output)
+        return _DatasetWorkload(dataset.planned(spec, run, step.seed), output)
     assert spec.input_tokens is not None
+    vocabulary = vocabulary_of(run, step.target)
+    return _SyntheticWorkload(
+        _text(step, run, correction, vocabulary),
+        correction,
+        _tokens(spec.input_tokens, run, step, lengths.INPUT),
+        output,
+        vocabulary is not None,
+    )
+
+
+def _text(step: Step, run: RunDir, correction: Correction, vocabulary: tuple[str, ...] | None) -> _Text:
+    spec = step.workload
     # The prefix is inside the wanted length, and the template's overhead inside neither.
     prefix = round(spec.shared_prefix_tokens / correction.tokens_per_word)
-    return _SyntheticWorkload(
-        Synthetic(step.seed, prefix), correction, _tokens(spec.input_tokens, run, step, lengths.INPUT), output
-    )
+    if not (spec.block_tokens or spec.prefix_groups) or not prefix + spec.block_tokens:
+        return Synthetic(step.seed, prefix, vocabulary)
+    source = Synthetic(step.seed, 0, vocabulary)
+    if spec.block_tokens:
+        ids, ends = (np.load(run.plan_array_path(f"{name}-{step.step_id}"), mmap_mode="r") for name in BLOCK_TABLES)
+        return Blocks(source, step.seed, ids, ends, round(spec.block_tokens / correction.tokens_per_word))
+    return Groups(source, step.seed, spec.prefix_groups, spec.prefix_prompts, prefix)
+
+
+BLOCK_TABLES = ("blocks", "block-ends")
+"""Arrays of a step that replays hash ids: all ids in a row, and where each arrival's end."""
+
+
+def vocabulary_of(run: RunDir, target: str) -> tuple[str, ...] | None:
+    """The words that are single tokens to a target's tokenizer; None where it has named none."""
+    if not run.words_path.exists():
+        return None
+    words = orjson.loads(run.words_path.read_bytes()).get(target)
+    return None if words is None else tuple(words)
 
 
 def too_short(step: Step, correction: Correction) -> str | None:
@@ -108,4 +155,5 @@ def too_short(step: Step, correction: Correction) -> str | None:
 def _tokens(length: Length, run: RunDir, step: Step, stream: int) -> _Tokens:
     if length.law == "trace":
         return _Recorded(run, step, stream - lengths.INPUT)
-    return lengths.Drawn(length, step.seed, stream)
+    table = np.load(run.plan_array_path(length.table), mmap_mode="r") if length.law == "empirical" else None
+    return lengths.Drawn(length, step.seed, stream, table)

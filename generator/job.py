@@ -169,7 +169,7 @@ class Target:
     body: dict[str, Any] = field(default_factory=dict)
     stream: bool = True
     request_id_header: str | None = "x-request-id"
-    max_tokens_field: str = "max_tokens"
+    max_tokens_field: str | None = None
     tls: Tls = field(default_factory=Tls)
     timeouts: Timeouts = field(default_factory=Timeouts)
     connections: ConnectionUse = "reuse"

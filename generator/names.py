@@ -5,8 +5,8 @@ from __future__ import annotations
 OUTCOMES = (
     "ok",  # the API's own terminal mark was seen and the body's framing ended cleanly
     "rate_limited",  # 429 about a rate
-    "quota",  # 429 about money or a spent allowance, never a rate
-    "overloaded",  # 503, 529, or an overloaded_error inside a stream
+    "quota",  # 402, or a 400, 403 or 429 about money or a spent allowance, never a rate
+    "overloaded",  # 503, 529, Groq's 498, or an overload told in a 429 or inside a stream
     "server_error",  # any other 5xx
     "client_error",  # any other 4xx, or an answer that no 2xx can carry
     "timeout",  # connect, first token, idle or total time ran out; error_type says which

@@ -71,6 +71,7 @@ def make(scenario: Scenario, run_id: str, workers: int | None = None) -> Planned
         slo=form.slo.limits() if form.slo else None,
         thresholds=tuple(form.thresholds),
         scenario_digest=scenario.digest(),
+        texts=form.record.values(),
     )
     wanted = needs.of(plan, arrivals, lengths)
     needs.check(plan, wanted, here)
@@ -199,9 +200,8 @@ def _target(name: str, form: TargetForm, scenario: Form) -> job.Target:
         connections=scenario.connections,
         proxy=form.proxy,
         gzip=form.gzip,
-        price_input=form.price_in,
-        price_output=form.price_out,
-        price_cached=form.price_cached,
+        metrics=form.metrics.values() if form.metrics else None,
+        auth_header=form.auth_header,
     )
 
 

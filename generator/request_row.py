@@ -47,6 +47,7 @@ def request_row(stream: Stream, outcome: str, run_id: str, worker_id: int, redac
     failure = stream.failure
     stated = (failure.stated if failure else None) or _NOT_STATED
     target, prompt = stream.target, stream.prompt
+    spec = (prompt.spec or stream.step.workload) if stream.step is not None else None
     server_id = limits.server_request_id
     price = price_for(target.prices, answer.input_tokens)
     row = {
@@ -55,9 +56,9 @@ def request_row(stream: Stream, outcome: str, run_id: str, worker_id: int, redac
         "step_id": stream.step_id,
         "worker_id": worker_id,
         "host_id": 0,
-        "session_id": None,
-        "turn": None,
-        "workload": stream.step.workload.name if stream.step is not None else "probe",
+        "session_id": prompt.session_id,
+        "turn": prompt.turn,
+        "workload": spec.name if spec is not None else "probe",
         "target": target.name,
         "api": target.api,
         "model": target.model,
@@ -104,6 +105,7 @@ def request_row(stream: Stream, outcome: str, run_id: str, worker_id: int, redac
         "in_flight": stream.in_flight,
         "last_read_before_ns": stream.last_read_before_ns,
         "prompt_words": prompt.words,
+        "tags": spec.tags if spec is not None else None,
         "server_request_id": None if server_id == f"{run_id}-{stream.request_id}" else server_id,
         "cache_write_tokens": answer.cache_write_tokens,
         "price_cache_write": price.cache_write,

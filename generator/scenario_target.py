@@ -9,13 +9,13 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, WithJsonSchema, field_validator, model_validator
 
 from generator.apis.table import NAMES
-from generator.scenario_fields import HeaderName, Money, Strict, WrongError
+from generator.scenario_fields import HeaderLines, HeaderName, Money, Strict, WrongError
+from generator.scenario_record import MetricsText
 
 SIMULATOR = "simulator"
 SIMULATED_MODEL = "simulated"
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._ -]{0,99}\Z")
-_HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+\Z")
 
 
 def is_name(value: str) -> bool:
@@ -67,7 +67,7 @@ class TargetForm(Strict):
     api_key: str | None = Field(
         default=None, description="${NAME} is read from the environment and never written anywhere."
     )
-    headers: dict[str, str] = Field(
+    headers: HeaderLines = Field(
         default_factory=dict, description="Sent with every request; values may hold ${NAME}."
     )
     body: dict[str, Any] = Field(default_factory=dict, description="Merged into every request's JSON body.")
@@ -84,9 +84,17 @@ class TargetForm(Strict):
     simulator: dict[str, Any] = Field(
         default_factory=dict, description="Options of `openloop simulate`, for url: simulator."
     )
+    auth_header: HeaderName | None = Field(
+        default=None, description="Header that carries the key in place of the API's own, such as api-key."
+    )
     price_in: Money | None = Field(default=None, description="USD per million input tokens.")
     price_out: Money | None = Field(default=None, description="USD per million output tokens.")
     price_cached: Money | None = Field(default=None, description="USD per million cached input tokens.")
+
+    metrics: MetricsText | None = Field(
+        default=None,
+        description="The target's own figures, read each second: true, a Prometheus URL, or a mapping with a pid.",
+    )
 
     @field_validator("url")
     @classmethod
@@ -99,16 +107,6 @@ class TargetForm(Strict):
     @classmethod
     def _proxy_url(cls, value: str | None) -> str | None:
         return value if value is None or "${" in value else _http_url(value, may_have_user=True)
-
-    @field_validator("headers")
-    @classmethod
-    def _header_lines(cls, value: dict[str, str]) -> dict[str, str]:
-        for name, text in value.items():
-            if not _HEADER.match(name):
-                raise WrongError(f"{name!r} is no name of a header", name)
-            if not text.isprintable() or not text.isascii():
-                raise WrongError("a header's value is printable ASCII on one line", name)
-        return value
 
     @model_validator(mode="after")
     def _simulator_alone(self) -> TargetForm:

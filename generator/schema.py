@@ -33,8 +33,9 @@ STEPS = pa.schema(
         ("end_ns", pa.int64()),  # issuing ended
         ("warmup_ns", pa.int64()),  # length of the warm-up; the window is [start + warmup, end)
         ("drained_ns", pa.int64()),  # the last answer ended, or the drain was cut
-        ("planned_arrivals", pa.int64()),  # arrivals in the schedule; NULL when the end is by duration and closed
-        ("offered", pa.int64()),  # arrivals that were due before issuing ended
+        ("planned_arrivals", pa.int64()),  # arrivals in the schedule, sessions in one of conversations; NULL when the end is by duration and closed
+        ("offered", pa.int64()),  # arrivals that were due before issuing ended; turns of conversations, each
+        ("session_turns", pa.int32()),  # the most turns of a session: turn k of session s is request s · this + k − 1; NULL outside conversations
     ]
 )
 
@@ -45,8 +46,8 @@ REQUESTS = pa.schema(
         ("step_id", pa.int32()),  # -1 for probes
         ("worker_id", pa.int32()),  # from 0
         ("host_id", pa.int32()),  # 0 until a run spans hosts
-        ("session_id", pa.int64()),  # NULL outside conversations
-        ("turn", pa.int32()),  # NULL outside conversations
+        ("session_id", pa.int64()),  # the request_id of its first turn; NULL outside conversations
+        ("turn", pa.int32()),  # from 1; NULL outside conversations
         ("workload", _TEXT),  # name of the workload that made the prompt
         ("target", _TEXT),  # name of the target
         ("api", _TEXT),  # what the target was spoken to in: openai-chat, ...
@@ -101,6 +102,7 @@ REQUESTS = pa.schema(
         ),  # arrival before the first token's read: lower bound of an inexact first stamp
         ("prompt_words", pa.int32()),  # words of a synthetic prompt; NULL for others
         ("server_request_id", _TEXT),  # the target's own request id, where its headers give one
+        ("tags", _TEXT),  # the workload's tags, "key=value,key=value", keys sorted; NULL without
         ("cache_write_tokens", pa.int32()),  # part of input_tokens that was written to the target's cache, by its count
         ("price_cache_write", pa.float64()),  # USD per 10⁶ tokens written to the cache; NULL where unknown
         (

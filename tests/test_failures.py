@@ -23,6 +23,14 @@ def anthropic(kind: str, message: str) -> bytes:
 
 TPM = "Rate limit reached for gpt-4o in organization org-x on tokens per min (TPM): Limit 30000, Used 29500, Requested 654."
 
+BALANCE = "Your credit balance is too low to access the Anthropic API. Please go to Plans & Billing to upgrade."
+USAGE_CAP = "You have reached your specified API usage limits. You will regain access on 2026-12-01 at 00:00 UTC."
+ACCELERATION = "This request would exceed your organization's maximum usage increase rate for input tokens per minute."
+AZURE = (
+    "Requests to the ChatCompletions_Create Operation under Azure OpenAI API version 2024-10-21 have exceeded token rate "
+    "limit of your current OpenAI S0 pricing tier. Please retry after 20 seconds."
+)
+
 # status, body, outcome, error_type, error_message
 CASES: list[tuple[int, bytes, str, str, str | None]] = [
     (429, openai(TPM, "tokens", "rate_limit_exceeded"), "rate_limited", "rate_limit_exceeded", TPM),
@@ -82,7 +90,7 @@ CASES: list[tuple[int, bytes, str, str, str | None]] = [
         "Bad",
     ),
     (401, openai("Key", "invalid_request_error", "invalid_api_key"), "client_error", "invalid_api_key", "Key"),
-    (402, anthropic("billing_error", "Pay"), "client_error", "billing_error", "Pay"),
+    (402, anthropic("billing_error", "Pay"), "quota", "billing_error", "Pay"),
     (404, b'{"detail":"Not Found"}', "client_error", "http_404", "Not Found"),
     (
         422,
@@ -105,6 +113,33 @@ CASES: list[tuple[int, bytes, str, str, str | None]] = [
     (418, b'{"error":{"a":1}}', "client_error", "http_418", '{"error":{"a":1}}'),
     (400, b'{"error":{"message":"cut', "client_error", "http_400", '{"error":{"message":"cut'),
     (101, b"", "client_error", "http_101", "HTTP 101 with no body"),
+    # Money by other names: a balance is no rate, whatever the status.
+    (400, anthropic("invalid_request_error", BALANCE), "quota", "invalid_request_error", BALANCE),
+    (400, anthropic("invalid_request_error", USAGE_CAP), "quota", "invalid_request_error", USAGE_CAP),
+    (429, anthropic("rate_limit_error", USAGE_CAP), "quota", "rate_limit_error", USAGE_CAP),
+    (
+        402,
+        openai("Insufficient Balance", "unknown_error", "invalid_request_error"),
+        "quota",
+        "invalid_request_error",
+        "Insufficient Balance",
+    ),
+    (402, b"", "quota", "http_402", "HTTP 402 with no body"),
+    # A rate by other names, and overload that comes as a 429 or with a status of its own.
+    (429, anthropic("rate_limit_error", ACCELERATION), "rate_limited", "rate_limit_error", ACCELERATION),
+    (429, openai("Up", "dynamic_token_limited", None), "rate_limited", "dynamic_token_limited", "Up"),
+    (429, openai(AZURE, None, "429"), "rate_limited", "429", AZURE),
+    (429, openai("Busy", "engine_overloaded_error", None), "overloaded", "engine_overloaded_error", "Busy"),
+    (498, openai("Flex", "server_error", "capacity_exceeded"), "overloaded", "capacity_exceeded", "Flex"),
+    (413, anthropic("request_too_large", "32 MB"), "client_error", "request_too_large", "32 MB"),
+    (504, anthropic("timeout_error", "Slow"), "server_error", "timeout_error", "Slow"),
+    (
+        403,
+        openai("input tokens + max_tokens", "invalid_request_error", None),
+        "client_error",
+        "invalid_request_error",
+        "input tokens + max_tokens",
+    ),
 ]
 
 

@@ -72,6 +72,67 @@ def test_azure_says_minus_one_when_it_does_not_say() -> None:
     assert found == Limits(limit_requests=300)
 
 
+def test_groq() -> None:
+    """Requests are those of a day: the number is kept as it came, `openloop providers groq` says what it means."""
+    assert parsed(
+        x_ratelimit_limit_requests="14400",
+        x_ratelimit_remaining_requests="14370",
+        x_ratelimit_reset_requests="2m59.56s",
+        x_ratelimit_limit_tokens="18000",
+        x_ratelimit_remaining_tokens="17997",
+        x_ratelimit_reset_tokens="7.66s",
+        retry_after="2",
+    ) == Limits(2.0, 14400, 14370, pytest.approx(179.56), 18000, 17997, 7.66)
+
+
+def test_fireworks() -> None:
+    """Three limits on tokens, none called plainly so: the columns hold the one on all input."""
+    assert parsed(
+        x_ratelimit_limit_tokens_generated="36000",
+        x_ratelimit_remaining_tokens_generated="35000",
+        x_ratelimit_limit_tokens_prompt="3600000",
+        x_ratelimit_remaining_tokens_prompt="3599000",
+        x_ratelimit_limit_tokens_cache_adjusted_prompt="900000",
+        fireworks_server_processing_time="0.25",
+    ) == Limits(limit_tokens=3600000, remaining_tokens=3599000, server_ms=250.0)
+
+
+def test_anthropic_without_the_combined_limit() -> None:
+    """The input limit stands in for it, with its own remaining and reset."""
+    assert parsed(
+        anthropic_ratelimit_output_tokens_limit="16000",
+        anthropic_ratelimit_input_tokens_limit="80000",
+        anthropic_ratelimit_input_tokens_remaining="79000",
+        anthropic_ratelimit_input_tokens_reset="2025-08-21T12:40:30Z",
+    ) == Limits(limit_tokens=80000, remaining_tokens=79000, reset_tokens_s=30.0)
+
+
+@pytest.mark.parametrize("family", ["tokens_usage_based", "project-tokens"])
+def test_openai_by_other_names(family: str) -> None:
+    """Where the plain limit says nothing, one beside it does; limit, remaining and reset are never of two."""
+    headers = [(f"x-ratelimit-{what}-{family}".encode(), value) for what, value in OTHER.items()]
+    plain = [(b"x-ratelimit-limit-tokens", b"-1"), (b"x-ratelimit-remaining-tokens", b"7")]
+    told = Limits(limit_tokens=40000, remaining_tokens=39929, reset_tokens_s=pytest.approx(0.106))
+    assert parse_limits(headers) == parse_limits([*plain, *headers]) == told
+    assert parse_limits([(b"x-ratelimit-limit-tokens", b"9"), *headers]) == Limits(limit_tokens=9)
+
+
+OTHER = {"limit": b"40000", "remaining": b"39929", "reset": b"106ms"}
+
+
+def test_together_today_suggests_a_retry_alone() -> None:
+    """A reset without a limit is kept: it is all that is said."""
+    assert parsed(x_ratelimit_reset="3") == Limits(reset_requests_s=3.0)
+
+
+def test_litellm_hands_on_what_its_upstream_said() -> None:
+    """Under a prefix, which its own headers of the same name go before."""
+    upstream = [(b"llm_provider-x-ratelimit-limit-requests", b"500"), (b"llm_provider-openai-processing-ms", b"7")]
+    assert parse_limits(upstream) == Limits(limit_requests=500, server_ms=7.0)
+    assert parse_limits([*upstream, (b"x-ratelimit-limit-requests", b"10")]).limit_requests == 10
+    assert parse_limits([(b"x-ratelimit-limit-requests", b"10"), *upstream]).limit_requests == 10
+
+
 @pytest.mark.parametrize(
     ("text", "seconds"),
     [

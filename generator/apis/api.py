@@ -15,7 +15,8 @@ Messages = tuple[dict[str, Any], ...]
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One thing to ask. ``max_tokens`` None leaves the length to the target. ``messages`` is a whole conversation (``role`` and
+    """One thing to ask. ``max_tokens`` None leaves the length to the target; ``max_tokens_field`` None is the API's own name for it.
+    ``messages`` is a whole conversation (``role`` and
     ``content`` each), of which ``prompt`` then is the last turn's text; ``record`` the dataset's own object, for APIs that send one.
     """
 
@@ -23,7 +24,7 @@ class Call:
     prompt: str
     max_tokens: int | None
     stream: bool
-    max_tokens_field: str = "max_tokens"
+    max_tokens_field: str | None = None
     body: dict[str, Any] | None = None
     messages: Messages | None = None
     record: Any = None
@@ -58,6 +59,7 @@ class Answer:
     output_tokens: int | None = None
     reasoning_tokens: int | None = None
     cached_tokens: int | None = None
+    cache_write_tokens: int | None = None
     token_source: str | None = None
     rows: int = 0
     first_row_ns: int | None = None
@@ -105,12 +107,24 @@ class Api(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Stated:
+    """What a refusal's message states of the limit that was hit, in its own words (``dimension``: ``TPM``, ``tokens per min``)."""
+
+    dimension: str | None = None
+    limit: int | None = None
+    used: int | None = None
+    requested: int | None = None
+    wait_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Failure:
     """A non-2xx answer, understood: ``outcome`` is one of ``schema.OUTCOMES``."""
 
     outcome: str
     error_type: str | None
     error_message: str | None
+    stated: Stated | None = None
 
 
 @dataclass(frozen=True, slots=True)

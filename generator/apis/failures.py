@@ -1,7 +1,8 @@
 """What an error answer says: HTTP status, headers and body, or an error object inside a 2xx, → an outcome of the contract.
 
 The shapes are those of OpenAI, Anthropic, vLLM, FastAPI, Google, and gateways that answer in text or HTML. Which 429 is about a
-rate and which about money is OpenAI's list of codes; a 429 that names none of these is a rate limit.
+rate and which about money is OpenAI's list of codes; a 429 that names none of these is a rate limit. Anthropic tells of a spent
+balance or a spend cap with its codes for other things, so there the message decides.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Any
 import orjson
 
 from generator.apis.api import Failure, Headers
+from generator.apis.stated import stated
 
 MESSAGE_CHARS = 500
 BODY_BYTES = 64 * 1024
@@ -25,10 +27,21 @@ QUOTA = frozenset(
         "organization_spend_limit_exceeded",
         "project_spend_limit_exceeded",
         "organization_usage_limit_exceeded",
+        "billing_error",  # Anthropic's 402
     }
 )
-OVERLOADED = frozenset({"overloaded_error", "server_is_overloaded"})
-"""Types that, inside a 2xx answer, mean what 503 and 529 mean outside."""
+OVERLOADED = frozenset({"overloaded_error", "server_is_overloaded", "engine_overloaded_error"})
+"""Types that, inside a 2xx answer or a 429, mean what 503 and 529 mean outside."""
+
+# Anthropic: "Your credit balance is too low to access the Anthropic API" is a 400 invalid_request_error, "You have reached your
+# specified API usage limits. You will regain access on ..." a 400 or a 429 without retry-after.
+_MONEY = re.compile(
+    r"credit balance is too low|reached your (?:specified )?(?:\w+ )?usage limits?\b|\bspend(?:ing)? (?:limit|cap)\b|insufficient balance",
+    re.IGNORECASE,
+)
+_MAY_BE_MONEY = (400, 403, 429)
+_STATES_LIMITS = (413, 429, 503)
+"""413 is Groq's answer to one request that is above the limit by itself."""
 
 _TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
 _UNSEEN = re.compile(r"<(script|style)\b.*?</\1\s*>", re.IGNORECASE | re.DOTALL)
@@ -42,9 +55,10 @@ def classify(status: int, headers: Headers, body: bytes) -> Failure:
         place = next((value.decode("latin-1") for name, value in headers if name == b"location"), "nowhere")
         return Failure("client_error", words[0] if words else "redirect", excerpt(f"redirected to {place}"))
     return Failure(
-        _outcome(status, words),
+        _outcome(status, words, message or ""),
         words[0] if words else f"http_{status}",
         message or (f"HTTP {status} with no body" if not body else None),
+        stated(message) if message and status in _STATES_LIMITS else None,
     )
 
 
@@ -80,17 +94,24 @@ def malformed(data: bytes) -> Failure:
 
 
 def excerpt(text: str, chars: int = MESSAGE_CHARS) -> str:
-    """At most ``chars`` characters, all of them storable: JSON may spell lone surrogates, which UTF-8 cannot hold."""
+    """At most ``chars`` characters, all of them storable."""
     if len(text) > chars:
         text = text[: chars - 1] + "…"
-    return text.encode("utf-8", "replace").decode("utf-8")
+    return storable(text)
 
 
-def _outcome(status: int, words: tuple[str, ...]) -> str:
-    if status == 429:
-        return "quota" if QUOTA.intersection(words) else "rate_limited"
-    if status in (503, 529):
+def storable(text: str) -> str:
+    """``text`` as UTF-8 can hold it: JSON may spell lone surrogates."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
+
+
+def _outcome(status: int, words: tuple[str, ...], message: str) -> str:
+    if status == 402 or (status in _MAY_BE_MONEY and (QUOTA.intersection(words) or _MONEY.search(message))):
+        return "quota"
+    if status in (498, 503, 529):  # 498: Groq's "flex tier capacity exceeded"
         return "overloaded"
+    if status == 429:
+        return "overloaded" if OVERLOADED.intersection(words) else "rate_limited"
     return "server_error" if status >= 500 else "client_error"
 
 

@@ -1,10 +1,11 @@
 """Rate-limit headers, and what else an answer's head tells of the target, → the contract's columns.
 
-Four dialects: OpenAI's ``x-ratelimit-{limit,remaining,reset}-{requests,tokens}`` (Groq and Azure alike), Anthropic's
+The dialects: OpenAI's ``x-ratelimit-{limit,remaining,reset}-{requests,tokens}`` (Groq and Azure alike, with ``-tokens_usage_based`` and
+``-project-tokens`` beside them), Fireworks' ``…-tokens-prompt``, ``-tokens-cache-adjusted-prompt`` and ``-tokens-generated``, Anthropic's
 ``anthropic-ratelimit-{requests,tokens,…}-{limit,remaining,reset}``, Together's ``x-ratelimit-*`` and ``x-tokenlimit-*``, and
 ``retry-after``. A reset is told as a Go duration (``6m0s``), as seconds, as an instant in RFC 3339, or in seconds or
-milliseconds of the Unix epoch; the columns hold seconds from the answer on. Groq's ``limit-requests`` is per day, the others' per
-minute: no header says which, so the number is kept as it came.
+milliseconds of the Unix epoch; the columns hold seconds from the answer on. Groq's ``limit-requests`` is per day, Together's per
+second, the others' per minute: no header says which, so the number is kept as it came, and ``providers.py`` says which is whose.
 """
 
 from __future__ import annotations
@@ -16,52 +17,52 @@ from email.utils import parsedate_to_datetime
 
 from generator.apis.api import Headers, Limits
 
-# First named, first taken: the combined limit before the input limit, the milliseconds before the rounded seconds.
-_LIMIT_REQUESTS = (b"x-ratelimit-limit-requests", b"anthropic-ratelimit-requests-limit", b"x-ratelimit-limit")
-_REMAINING_REQUESTS = (
-    b"x-ratelimit-remaining-requests",
-    b"anthropic-ratelimit-requests-remaining",
-    b"x-ratelimit-remaining",
+Family = tuple[bytes, bytes, bytes]
+"""Names of limit, remaining and reset of one allowance."""
+
+
+def _openai(what: bytes) -> Family:
+    return b"x-ratelimit-limit" + what, b"x-ratelimit-remaining" + what, b"x-ratelimit-reset" + what
+
+
+def _anthropic(what: bytes) -> Family:
+    start = b"anthropic-ratelimit-" + what
+    return start + b"-limit", start + b"-remaining", start + b"-reset"
+
+
+# The first allowance that tells something fills the columns, all three from the same one: the combined limit goes before the input
+# limit, the organization's before a project's, what is enforced before what is smoothed.
+_REQUESTS = (
+    _openai(b"-requests"),
+    _anthropic(b"requests"),
+    _openai(b""),  # Together
+    (b"x-ratelimit-limit-dynamic", b"x-ratelimit-remaining-dynamic", b"x-ratelimit-reset-dynamic"),
 )
-_RESET_REQUESTS = (b"x-ratelimit-reset-requests", b"anthropic-ratelimit-requests-reset", b"x-ratelimit-reset")
-_LIMIT_TOKENS = (
-    b"x-ratelimit-limit-tokens",
-    b"anthropic-ratelimit-tokens-limit",
-    b"anthropic-ratelimit-input-tokens-limit",
-    b"x-tokenlimit-limit",
+_TOKENS = (
+    _openai(b"-tokens"),
+    _anthropic(b"tokens"),
+    _anthropic(b"input-tokens"),
+    _anthropic(b"output-tokens"),
+    (b"x-tokenlimit-limit", b"x-tokenlimit-remaining", b"x-tokenlimit-reset"),
+    (b"x-tokenlimit-limit-dynamic", b"x-tokenlimit-remaining-dynamic", b"x-tokenlimit-reset-dynamic"),
+    _openai(b"-tokens_usage_based"),
+    _openai(b"-project-tokens"),
+    _openai(b"-tokens-prompt"),  # Fireworks: cached and uncached input together
+    _openai(b"-tokens-cache-adjusted-prompt"),
+    _openai(b"-tokens-generated"),
 )
-_REMAINING_TOKENS = (
-    b"x-ratelimit-remaining-tokens",
-    b"anthropic-ratelimit-tokens-remaining",
-    b"anthropic-ratelimit-input-tokens-remaining",
-    b"x-tokenlimit-remaining",
-)
-_RESET_TOKENS = (
-    b"x-ratelimit-reset-tokens",
-    b"anthropic-ratelimit-tokens-reset",
-    b"anthropic-ratelimit-input-tokens-reset",
-    b"x-tokenlimit-reset",
-)
+_PASSED_ON = b"llm_provider-"
+"""LiteLLM hands its upstream's headers on under this prefix."""
+
+# Milliseconds go before the rounded seconds.
 _RETRY_MS = (b"retry-after-ms",)
-_RETRY = (b"retry-after", b"llm_provider-retry-after")  # the second is LiteLLM's, which passes on no other hint
+_RETRY = (b"retry-after",)
 _SERVER_MS = (b"openai-processing-ms", b"x-envoy-upstream-service-time")
-_REQUEST_ID = (b"x-request-id", b"request-id")
+_SERVER_S = (b"fireworks-server-processing-time",)
+_REQUEST_ID = (b"x-request-id", b"request-id", b"apim-request-id")
 
 _NAMES = frozenset(
-    name
-    for names in (
-        _LIMIT_REQUESTS,
-        _REMAINING_REQUESTS,
-        _RESET_REQUESTS,
-        _LIMIT_TOKENS,
-        _REMAINING_TOKENS,
-        _RESET_TOKENS,
-        _RETRY_MS,
-        _RETRY,
-        _SERVER_MS,
-        _REQUEST_ID,
-    )
-    for name in names
+    name for names in (*_REQUESTS, *_TOKENS, _RETRY_MS, _RETRY, _SERVER_MS, _SERVER_S, _REQUEST_ID) for name in names
 )
 _SILENT = Limits()
 
@@ -74,25 +75,30 @@ _ID_CHARS = 200
 
 def parse_limits(headers: Headers, now_utc_s: float | None = None) -> Limits:
     """``now_utc_s`` (seconds of the epoch) is what instants count from; without it, the answer's own ``date``."""
-    found = {name: value.decode("utf-8", "replace").strip() for name, value in headers if name in _NAMES}
+    found: dict[bytes, str] = {}
+    for name, value in headers:
+        if name in _NAMES:
+            found[name] = value.decode("utf-8", "replace").strip()
+        elif name.startswith(_PASSED_ON) and name[len(_PASSED_ON) :] in _NAMES:
+            found.setdefault(name[len(_PASSED_ON) :], value.decode("utf-8", "replace").strip())
     if not found:
         return _SILENT
 
-    def seconds(names: tuple[bytes, ...]) -> float | None:
-        return _seconds(_first(found, names), headers, now_utc_s)
-
-    limit_requests, remaining_requests = _allowance(found, _LIMIT_REQUESTS, _REMAINING_REQUESTS)
-    limit_tokens, remaining_tokens = _allowance(found, _LIMIT_TOKENS, _REMAINING_TOKENS)
+    limit_requests, remaining_requests, reset_requests = _allowance(found, _REQUESTS)
+    limit_tokens, remaining_tokens, reset_tokens = _allowance(found, _TOKENS)
     retry_ms = _number(_first(found, _RETRY_MS))
+    server_ms = _number(_first(found, _SERVER_MS))
+    if server_ms is None and (server_s := _number(_first(found, _SERVER_S))) is not None:
+        server_ms = server_s * 1e3
     return Limits(
-        retry_after_s=seconds(_RETRY) if retry_ms is None else retry_ms / 1e3,
+        retry_after_s=_seconds(_first(found, _RETRY), headers, now_utc_s) if retry_ms is None else retry_ms / 1e3,
         limit_requests=limit_requests,
         remaining_requests=remaining_requests,
-        reset_requests_s=seconds(_RESET_REQUESTS),
+        reset_requests_s=_seconds(reset_requests, headers, now_utc_s),
         limit_tokens=limit_tokens,
         remaining_tokens=remaining_tokens,
-        reset_tokens_s=seconds(_RESET_TOKENS),
-        server_ms=_number(_first(found, _SERVER_MS)),
+        reset_tokens_s=_seconds(reset_tokens, headers, now_utc_s),
+        server_ms=server_ms,
         server_request_id=_first(found, _REQUEST_ID)[:_ID_CHARS] or None,
     )
 
@@ -104,16 +110,17 @@ def _first(found: dict[bytes, str], names: tuple[bytes, ...]) -> str:
     return ""
 
 
-def _allowance(
-    found: dict[bytes, str], limit: tuple[bytes, ...], remaining: tuple[bytes, ...]
-) -> tuple[int | None, int | None]:
-    """(limit, remaining). Azure's "-1/0" means that it does not say: without a limit above zero there is nothing to remain of."""
-    told = _first(found, limit)
-    most = _number(told)
-    left = _number(_first(found, remaining))
-    if told and not most:
-        return None, None
-    return _integer(most), _integer(left)
+def _allowance(found: dict[bytes, str], families: tuple[Family, ...]) -> tuple[int | None, int | None, str]:
+    """(limit, remaining, reset as text) of the first allowance that says anything. Azure's "-1/0" means that it does not say: a limit
+    that is not above zero speaks of no allowance.
+    """
+    for limit, remaining, reset in families:
+        told = found.get(limit)
+        most = _integer(_number(told or ""))
+        left = _integer(_number(found.get(remaining, "")))
+        if most or (told is None and (left is not None or reset in found)):
+            return most, left, found.get(reset, "")
+    return None, None, ""
 
 
 def _integer(value: float | None) -> int | None:

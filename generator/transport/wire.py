@@ -47,7 +47,7 @@ def fixed_headers(target: Target, api: Api, keep_alive: bool) -> list[tuple[str,
         ("Connection", "keep-alive" if keep_alive else "close"),
     ]
     if target.api_key:
-        wanted.append(api.auth(target.api_key))
+        wanted.append(_auth(target, api))
     wanted.extend(target.headers.items())
     own = {"content-length", "transfer-encoding", (target.request_id_header or "").lower()}
     for name, value in wanted:
@@ -62,6 +62,14 @@ def fixed_headers(target: Target, api: Api, keep_alive: bool) -> list[tuple[str,
             # The value may be a secret, so it is not shown.
             raise ScenarioError(f"{where}: its value holds a line break or a character that no header can carry")
     return list({name.lower(): (name, value) for name, value in wanted}.values())
+
+
+def _auth(target: Target, api: Api) -> tuple[str, str]:
+    """The header that carries the key: the API's own, or the one that the target names; ``authorization`` says Bearer before it."""
+    key = target.api_key or ""
+    if target.auth_header is None:
+        return api.auth(key)
+    return target.auth_header, f"Bearer {key}" if target.auth_header.lower() == "authorization" else key
 
 
 def head_lines(headers: Iterable[tuple[str, str]]) -> bytes:

@@ -11,7 +11,8 @@ from chat import GOLDEN, SSE, C, R, bytewise, chunk, golden, meaning, run
 from hypothesis import given
 from hypothesis import strategies as st
 
-from generator.apis.openai_chat import DOCUMENT_BYTES, OpenAIChat
+from generator.apis.events import DOCUMENT_BYTES
+from generator.apis.openai_chat import OpenAIChat
 
 
 def test_stamps_follow_the_read_that_completed_the_event() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from generator import job, machine, needs, schedule
+from generator import job, machine, needs, schedule, scenario_provider
 from generator.errors import ScenarioError
 from generator.job import MANY, Plan, Step
 from generator.run_dir import RunDir, write_whole
@@ -58,6 +58,7 @@ def make(scenario: Scenario, run_id: str, workers: int | None = None) -> Planned
     steps = tuple(_steps(scenario))
     arrivals, lengths, steps = _schedules(scenario, steps)
     targets = {name: _target(name, target, form) for name, target in form.target_forms().items()}
+    scenario_provider.refuse_inexact(scenario.document, steps, targets)
     plan = Plan(
         name=scenario.name,
         run_id=run_id,
@@ -179,6 +180,7 @@ def _workload(form: Form, step: StepForm, cell: Cell, *, from_trace: bool) -> jo
         output_tokens=length("output_tokens", DEFAULT_OUTPUT),
         dataset=workload.prompts,
         shared_prefix_tokens=workload.shared_prefix_tokens,
+        exact_output=workload.exact_output,
     )
 
 
@@ -188,11 +190,12 @@ def _target(name: str, form: TargetForm, scenario: Form) -> job.Target:
         name=name,
         url=form.url.rstrip("/"),
         api=form.api,
-        model=form.model or SIMULATED_MODEL,
+        model=form.model or (SIMULATED_MODEL if form.url == SIMULATOR else ""),
         api_key=form.api_key,
         headers=form.headers,
         body=form.body,
-        stream=form.stream,
+        stream=form.streams,
+        http=form.http.spec() if form.http else None,
         request_id_header=form.request_id_header,
         max_tokens_field=form.max_tokens_field,
         tls=job.Tls(**form.tls.model_dump()),
@@ -202,6 +205,7 @@ def _target(name: str, form: TargetForm, scenario: Form) -> job.Target:
         gzip=form.gzip,
         metrics=form.metrics.values() if form.metrics else None,
         auth_header=form.auth_header,
+        exact_body=scenario_provider.exact_body(form.provider, form.api),
     )
 
 

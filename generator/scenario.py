@@ -20,14 +20,15 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from generator import scenario_flags, scenario_text
+from generator import scenario_flags, scenario_provider, scenario_text
 from generator.errors import ScenarioError
 from generator.scenario_models import Form
 from generator.scenario_target import SIMULATOR
 from generator.scenario_text import Document, Path
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
-_SECRET_KEYS = ("api_key", "headers", "body", "proxy")
+_SECRET_KEYS = ("api_key", "headers", "body", "http", "proxy")
+_VARIABLE_KEYS = (*_SECRET_KEYS, "metrics")
 _SECRET_HEADER = re.compile(r"auth|key|token|secret|cookie|password|credential", re.IGNORECASE)
 
 
@@ -74,6 +75,7 @@ def load(source: str | None, flags: dict[str, Any], sets: list[str]) -> Scenario
     for text in sets:
         document.put(*scenario_text.setting(text))
     document.data = _said(document.data)
+    scenario_provider.fill(document, _target_paths(document.data))
     _make_paths_absolute(document, base)
     secrets = _take_secrets(document)
     form = _check(document)
@@ -123,7 +125,7 @@ def _target_paths(data: dict[str, Any]) -> list[Path]:
 def _make_paths_absolute(document: Document, base: FilePath) -> None:
     """Files named in a scenario are relative to it, those named on the command line to the current folder."""
     steps = document.data.get("steps")
-    paths: list[Path] = [("workload", "prompts")]
+    paths: list[Path] = [("workload", "prompts"), ("prices",)]
     paths += [("steps", n, "trace", "file") for n in range(len(steps) if isinstance(steps, list) else 0)]
     paths += [(*target, "tls", key) for target in _target_paths(document.data) for key in ("ca", "cert", "key")]
     for path in paths:
@@ -142,19 +144,25 @@ def _take_secrets(document: Document) -> dict[str, str]:
             value = document.get((*target, key))
             if value and isinstance(value, str) and not _VARIABLE.search(value) and (key == "api_key" or "@" in value):
                 _hide(document, (*target, key), f"OPENLOOP_{label}_{key.upper()}", secrets)
-        headers = document.get((*target, "headers"))
-        for name, value in list(headers.items()) if isinstance(headers, dict) else []:
-            if value and isinstance(value, str) and _SECRET_HEADER.search(str(name)) and not _VARIABLE.search(value):
-                word = re.sub(r"\W", "_", str(name)).upper()
-                _hide(document, (*target, "headers", name), f"OPENLOOP_{label}_{word}", secrets)
+        for base in ((*target, "headers"), (*target, "metrics", "headers")):
+            headers = document.get(base)
+            for name, value in list(headers.items()) if isinstance(headers, dict) else []:
+                if (
+                    value
+                    and isinstance(value, str)
+                    and _SECRET_HEADER.search(str(name))
+                    and not _VARIABLE.search(value)
+                ):
+                    word = re.sub(r"\W", "_", "_".join([*map(str, base[len(target) : -1]), str(name)])).upper()
+                    _hide(document, (*base, name), f"OPENLOOP_{label}_{word}", secrets)
     for path, text in _texts(document.data, ()):
-        allowed = any(path[: len(t) + 1] == (*t, key) for t in _target_paths(document.data) for key in _SECRET_KEYS)
+        allowed = any(path[: len(t) + 1] == (*t, key) for t in _target_paths(document.data) for key in _VARIABLE_KEYS)
         for variable in _VARIABLE.finditer(text):
             word, name = variable.group(0), variable.group(1)
             place = f"{document.place(path)}: {scenario_text.dotted(path)}"
             if not allowed:
                 raise ScenarioError(
-                    f"{place}: {word} is read only in a target's {', '.join(_SECRET_KEYS)}; write it out here"
+                    f"{place}: {word} is read only in a target's {', '.join(_VARIABLE_KEYS)}; write it out here"
                 )
             if word not in secrets:
                 if not os.environ.get(name):

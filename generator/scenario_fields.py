@@ -6,11 +6,14 @@ widened before validation, so that errors carry the path of the key that is wron
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+import re
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
 from generator import job, units
+
+_HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+\Z")
 
 MOST_TOKENS = 10_000_000
 MOST_SLOTS = 1_000_000
@@ -88,6 +91,18 @@ HeaderName = Annotated[
     Field(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$"),
     WithJsonSchema({"type": ["string", "null"], "description": "A header's name, or none."}),
 ]
+
+
+def _header_lines(value: dict[str, str]) -> dict[str, str]:
+    for name, text in value.items():
+        if not _HEADER.match(name):
+            raise WrongError(f"{name!r} is no name of a header", name)
+        if not text.isprintable() or not text.isascii():
+            raise WrongError("a header's value is printable ASCII on one line", name)
+    return value
+
+
+HeaderLines = Annotated[dict[str, str], AfterValidator(_header_lines)]
 
 
 class RateRamp(Strict):
@@ -182,14 +197,29 @@ class Zipf(Strict):
         return self
 
 
+FileFormat = Literal["jsonl", "json", "csv", "parquet"]
+"""Of a file with named columns."""
+
+
+class Empirical(Strict):
+    """A column of a file, drawn from by the seed, with replacement."""
+
+    file: str = Field(min_length=1)
+    column: str = Field(min_length=1)
+    format: FileFormat | None = Field(default=None, description="By the file's extension unless said.")
+
+
 class LengthForm(Strict):
-    """``512``, ``{uniform: [100, 900]}``, ``{normal: {mean: 512, sd: 64}}``, ``lognormal`` alike, ``{zipf: {exponent: 1.2, max: 4096}}``."""
+    """``512``, ``{uniform: [100, 900]}``, ``{normal: {mean: 512, sd: 64}}``, ``lognormal`` alike, ``{zipf: {exponent: 1.2, max: 4096}}``,
+    ``{empirical: {file: lengths.csv, column: input_tokens}}``.
+    """
 
     fixed: Annotated[int, Field(ge=1, le=MOST_TOKENS)] | None = None
     uniform: list[Tokens] | None = None
     normal: Bell | None = None
     lognormal: Bell | None = None
     zipf: Zipf | None = None
+    empirical: Empirical | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -213,6 +243,8 @@ class LengthForm(Strict):
         if self.lognormal is not None:
             bell = self.lognormal
             return job.Length("lognormal", mean=bell.mean, sd=bell.sd, low=bell.low, high=bell.high)
+        if self.empirical is not None:
+            return job.Length("empirical")  # the plan, which reads the file, knows the rest
         if self.zipf is not None:
             return job.Length("zipf", value=self.zipf.exponent, low=self.zipf.low, high=self.zipf.high)
         assert self.fixed is not None

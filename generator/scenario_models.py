@@ -16,6 +16,7 @@ from generator.scenario_fields import (
     ConcurrencyForm,
     Drain,
     Duration,
+    Money,
     RateForm,
     Share,
     Slots,
@@ -24,7 +25,8 @@ from generator.scenario_fields import (
     TokensForm,
     WrongError,
 )
-from generator.scenario_target import SIMULATOR, Name, TargetForm, is_name
+from generator.scenario_record import RecordForm
+from generator.scenario_target import HTTP_JSON, SIMULATOR, Name, TargetForm, is_name
 from generator.scenario_workload import TraceForm, WorkloadForm
 from generator.units import duration_ns
 
@@ -152,6 +154,11 @@ class Form(Strict):
     transport: TransportName = "socket"
     max_in_flight: Slots | None = None
     pin: bool = False
+    prices: str | None = Field(default=None, description="TOML file of prices by model, USD per million tokens.")
+    budget: Money | None = Field(
+        default=None, description="Stop issuing once this much was spent, drain and seal; what was in flight comes on top."
+    )
+    record: RecordForm = RecordForm()
 
     @model_validator(mode="after")
     def _consistent(self) -> Form:
@@ -195,7 +202,7 @@ class Form(Strict):
             keys = ("target",) if self.targets is None else ("targets", name)
             if not is_name(name):
                 raise WrongError(f"{name!r}: a target's name has letters, digits, '.', '_' and '-' only", *keys)
-            if form.model is None and form.url != SIMULATOR:
+            if form.model is None and form.url != SIMULATOR and form.api != HTTP_JSON:
                 raise WrongError("no model: give model, or --model NAME on the command line", *keys)
             if form.proxy is not None and self.transport != "aiohttp":
                 raise WrongError("a proxy needs transport: aiohttp (--transport aiohttp)", *keys, "proxy")

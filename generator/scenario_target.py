@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import re
 from typing import Annotated, Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
-from pydantic import AfterValidator, Field, WithJsonSchema, field_validator, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, WithJsonSchema, field_validator, model_validator
 
 from generator.apis.table import NAMES
+from generator.providers import NAMES as PROVIDERS
 from generator.scenario_fields import HeaderLines, HeaderName, Money, Strict, WrongError
+from generator.scenario_http import HttpForm
 from generator.scenario_record import MetricsText
 
 SIMULATOR = "simulator"
 SIMULATED_MODEL = "simulated"
+HTTP_JSON = "http-json"
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._ -]{0,99}\Z")
 
@@ -58,7 +61,29 @@ class TlsForm(Strict):
         return self
 
 
+class AzureForm(Strict):
+    """What an Azure OpenAI URL is made of."""
+
+    resource: str | None = Field(default=None, description="As in https://RESOURCE.openai.azure.com.")
+    deployment: str | None = Field(default=None, description="The deployment's name; the model's unless said.")
+    api_version: str | None = Field(default=None, description="Such as 2024-10-21.")
+
+
+def _url_or_provider(schema: dict[str, Any]) -> None:
+    """For editors: a provider fills the URL, though what is checked has one."""
+    schema["anyOf"] = [{"required": [key]} for key in ("url", "provider")]
+    del schema["required"]
+
+
 class TargetForm(Strict):
+    model_config = ConfigDict(json_schema_extra=_url_or_provider)
+
+    provider: str | None = Field(
+        default=None,
+        description="A preset of `openloop providers`, which fills what is not given.",
+        json_schema_extra={"enum": list(PROVIDERS)},
+    )
+    azure: AzureForm | None = Field(default=None, description="For provider: azure.")
     url: str = Field(
         description="Base URL, such as https://api.example.com/v1; or simulator, which starts the built-in endpoint."
     )
@@ -81,6 +106,7 @@ class TargetForm(Strict):
     max_tokens_field: str = Field(
         default="max_tokens", description="The body's name for the answer's length.", min_length=1
     )
+    http: HttpForm | None = Field(default=None, description="How it is spoken to, for api: http-json.")
     simulator: dict[str, Any] = Field(
         default_factory=dict, description="Options of `openloop simulate`, for url: simulator."
     )
@@ -90,6 +116,9 @@ class TargetForm(Strict):
     price_in: Money | None = Field(default=None, description="USD per million input tokens.")
     price_out: Money | None = Field(default=None, description="USD per million output tokens.")
     price_cached: Money | None = Field(default=None, description="USD per million cached input tokens.")
+    price_cache_write: Money | None = Field(
+        default=None, description="USD per million input tokens that are written to the cache."
+    )
 
     metrics: MetricsText | None = Field(
         default=None,
@@ -103,10 +132,27 @@ class TargetForm(Strict):
             return value
         return _http_url(value)
 
+    @model_validator(mode="after")
+    def _azure_alone(self) -> TargetForm:
+        if self.azure is not None and self.provider != "azure":
+            raise WrongError("azure is for provider: azure", "azure")
+        return self
+
     @field_validator("proxy")
     @classmethod
     def _proxy_url(cls, value: str | None) -> str | None:
         return value if value is None or "${" in value else _http_url(value, may_have_user=True)
+
+    @model_validator(mode="after")
+    def _http_alone(self) -> TargetForm:
+        if self.http is not None and self.api != HTTP_JSON:
+            raise WrongError(f"http is for api: {HTTP_JSON}, not {self.api}", "http")
+        return self
+
+    @property
+    def streams(self) -> bool:
+        """Whether to ask for a streamed answer. A plain HTTP service is not held to stream unless that is said."""
+        return self.stream and (self.api != HTTP_JSON or "stream" in self.model_fields_set)
 
     @model_validator(mode="after")
     def _simulator_alone(self) -> TargetForm:
@@ -126,8 +172,8 @@ def _http_url(value: str, *, may_have_user: bool = False) -> str:
         raise ValueError(f"{value!r}: a URL that starts with http:// or https:// is wanted, {example}, or simulator")
     if not parts.hostname or port == 0 or any(c.isspace() for c in value):
         raise ValueError(f"{value!r}: a URL with a host is wanted, {example}")
-    if parts.query or parts.fragment:
-        raise ValueError(f"{value!r}: a base URL has no ? or # part; leave it out")
+    if parts.fragment or (parts.query and set(parse_qs(parts.query)) != {"api-version"}):
+        raise ValueError(f"{value!r}: a base URL has no ? or # part (but ?api-version=, Azure's); leave it out")
     if parts.username and not may_have_user:
         raise ValueError("the URL carries a user name; put credentials into api_key or headers, as ${NAME}")
     return value

@@ -126,7 +126,7 @@ def _row(plan: Plan, step: Step, worker: int, n: int, scheduled_ns: int, facts: 
         workload=step.workload.name,
         target=target.name,
         api=target.api,
-        model=target.model,
+        model=target.model or None,
         streamed=target.stream,
         phase="warmup" if scheduled_ns < facts.start_ns + step.warmup_ns else "main",
         scheduled_ns=scheduled_ns,

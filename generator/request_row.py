@@ -61,7 +61,7 @@ def request_row(stream: Stream, outcome: str, run_id: str, worker_id: int, redac
         "workload": spec.name if spec is not None else "probe",
         "target": target.name,
         "api": target.api,
-        "model": target.model,
+        "model": target.model or None,
         "streamed": answer.streamed if stream.answer is not None else stream.call.stream,
         "phase": stream.phase,
         "scheduled_ns": stream.scheduled_ns,

@@ -41,8 +41,12 @@ class Template(NamedTuple):
     read: Callable[[bytes], Any]
 
 
-NO_TEMPLATE = Template(b"\0", b"\0", 1, -1, orjson.loads)
-"""No JSON begins or ends so: nothing fits."""
+def _nothing(_: bytes) -> None:
+    """What bytes that are no JSON may hold is no text of a template."""
+
+
+NO_TEMPLATE = Template(b"\0", b"\0", 1, -1, _nothing)
+"""No JSON begins or ends so, and whatever does has no text: nothing fits."""
 
 
 def learn(
@@ -115,11 +119,10 @@ def _holes(
     fields: dict[str, int | str] = {}
     for name in loose:
         value = event.get(name)
-        if value.__class__ not in (int, str):
+        if isinstance(value, bool) or not isinstance(value, int | str):
             continue
-        number = isinstance(value, int)
-        other = value + (1 if number else "x")
-        pattern = _NUMBER if number else _LETTERS
+        other = value + 1 if isinstance(value, int) else value + "x"
+        pattern = _NUMBER if isinstance(value, int) else _LETTERS
         token = orjson.dumps(value)
         start = data.index(token, data.index(b'"%b":' % name.encode()))
         if not pattern.fullmatch(token):

@@ -170,7 +170,7 @@ class AiohttpTransport:
         async with session.request(
             encoded.method,
             URL(self._origin + self._wire.path_of(encoded), encoded=True),
-            data=encoded.body,
+            data=encoded.body or None,
             headers=headers,
             allow_redirects=False,
             proxy=self._proxy,

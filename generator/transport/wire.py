@@ -12,6 +12,12 @@ from generator.job import Target
 
 USER_AGENT = "openloop"
 
+HEADS = 1024
+"""Most request heads that are remembered."""
+
+NO_BODY = ("GET", "DELETE")
+"""Methods whose requests say nothing of a body where they have none (RFC 9110, 8.6)."""
+
 _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+\Z")
 _PATH_CHARS = "/%:@!$&'()*+,;=~-._"
 
@@ -82,7 +88,7 @@ class Wire:
     def __init__(self, target: Target, api: Api, run_id: str, keep_alive: bool) -> None:
         parts = split_url(target)
         self._base = quote(parts.path.rstrip("/"), safe=_PATH_CHARS)
-        self._query = f"?{quote(parts.query, safe=_PATH_CHARS + '?')}" if parts.query else ""
+        self._query = quote(parts.query, safe=_PATH_CHARS + "?")
         self._fixed = fixed_headers(target, api, keep_alive)
         self._taken = {name.lower() for name, _ in self._fixed}
         self._heads: dict[tuple[str, str, tuple[tuple[str, str], ...]], bytes] = {}
@@ -90,15 +96,21 @@ class Wire:
         self._id_prefix = f"{name}: {run_id}-".encode("latin-1") if name else b""
 
     def path_of(self, encoded: Encoded) -> str:
-        """The base's path, the API's, and the base's query (Azure wants its ``api-version`` there)."""
-        return self._base + encoded.path + self._query
+        """The base's path, the API's, and the queries of both (Azure wants its ``api-version`` with the base)."""
+        path, _, query = encoded.path.partition("?")
+        queries = "&".join(part for part in (query, self._query) if part)
+        return (self._base + path or "/") + (f"?{queries}" if queries else "")
 
     def bytes_for(self, encoded: Encoded, request_id: int) -> bytes:
         key = (encoded.method, encoded.path, encoded.headers)
         head = self._heads.get(key)
         if head is None:
+            if len(self._heads) >= HEADS:
+                self._heads.clear()  # paths that hold a record's fields are all unlike
             own = [(n, v) for n, v in encoded.headers if n.lower() not in self._taken]
             first = f"{encoded.method} {self.path_of(encoded)} HTTP/1.1\r\n".encode("latin-1")
             head = self._heads[key] = first + head_lines(self._fixed) + head_lines(own)
         mark = b"%s%d\r\n" % (self._id_prefix, request_id) if self._id_prefix else b""
+        if not encoded.body and encoded.method in NO_BODY:
+            return b"%s%s\r\n" % (head, mark)
         return b"%s%sContent-Length: %d\r\n\r\n%s" % (head, mark, len(encoded.body), encoded.body)

@@ -86,11 +86,12 @@ class Desk:
         """A request, ready to go: all that can be done before its time."""
         phase = "warmup" if scheduled_ns < start_ns + step.warmup_ns else "main"
         request_id = step.step_id * REQUESTS_A_STEP + arrival
-        target = self._plan.targets[step.target]
-        return self._make(target, step, request_id, arrival, scheduled_ns, workload.prompt(arrival), phase, slot)
+        prompt = workload.prompt(arrival)
+        target = self._plan.targets[(prompt.spec or step.workload).target or step.target]
+        return self._make(target, step, request_id, arrival, scheduled_ns, prompt, phase, slot)
 
-    def launch(self, stream: Stream, step: Step, cap: int | None) -> None:
-        """Take an arrival and send it, or drop it where the cap on what may be in flight is reached."""
+    def launch(self, stream: Stream, step: Step, cap: int | None) -> bool:
+        """Take an arrival and send it; or drop it, and give False, where the cap on what may be in flight is reached."""
         stream.issued_ns = issued_ns = clock.monotonic_ns()
         counters = self._counters
         late_ns = issued_ns - stream.scheduled_ns
@@ -101,10 +102,11 @@ class Desk:
         if cap is not None and len(self.in_flight) >= cap:
             counters[INDEX["dropped"]] += 1
             self._ledger.request(request_row(stream, "dropped", self._plan.run_id, self._worker_id, self._redactor))
-            return
+            return False
         if counters[_STEP_ID] == step.step_id:
             counters[_STEP_ISSUED] += 1
         self._send(stream)
+        return True
 
     def probe(self, target: Target, workload: Workload, number: int) -> None:
         """Send probe ``number`` (from 1) of the run: request_id −number, outside every step."""
@@ -124,20 +126,22 @@ class Desk:
         phase: str,
         slot: int | None,
     ) -> Stream:
+        spec = prompt.spec or (step.workload if step is not None else None)
         call = Call(
             target.model,
             prompt.text,
             prompt.output_tokens,
             target.stream,
             target.max_tokens_field,
-            target.body,
+            target.body if spec is None or not spec.exact_output else target.body | target.exact_body,
             prompt.messages,
             prompt.record,
         )
         encoded = self._apis[target.name].encode(call)
-        stream = Stream(self.intake, target, step, request_id, arrival, scheduled_ns, prompt, call, encoded, phase, slot)
-        if self._texts is not None:
-            stream.keep_text = self._texts.wants(step, arrival)
+        stream = Stream(
+            self.intake, target, step, request_id, arrival, scheduled_ns, prompt, call, encoded, phase, slot
+        )
+        stream.keep_text = prompt.keep_text or (self._texts is not None and self._texts.wants(step, arrival))
         return stream
 
     def _send(self, stream: Stream) -> None:
@@ -158,8 +162,12 @@ class Desk:
             self._on_left(stream)
 
     def _closed(self, stream: Stream, outcome: str) -> None:
-        if stream.keep_text and self._texts is not None and (row := self._texts.row(stream)) is not None:
-            self._ledger.text(row)
+        texts = self._texts
+        # A conversation keeps texts for its next turn, whether or not they are to be recorded.
+        if stream.keep_text and texts is not None and texts.wants(stream.step, stream.arrival):
+            row = texts.row(stream)
+            if row is not None:
+                self._ledger.text(row)
         self._ledger.request(request_row(stream, outcome, self._plan.run_id, self._worker_id, self._redactor))
         self.unrecorded[stream.step_id] -= 1
         self._on_closed(stream, outcome)

@@ -33,9 +33,15 @@ STEPS = pa.schema(
         ("end_ns", pa.int64()),  # issuing ended
         ("warmup_ns", pa.int64()),  # length of the warm-up; the window is [start + warmup, end)
         ("drained_ns", pa.int64()),  # the last answer ended, or the drain was cut
-        ("planned_arrivals", pa.int64()),  # arrivals in the schedule, sessions in one of conversations; NULL when the end is by duration and closed
+        (
+            "planned_arrivals",
+            pa.int64(),
+        ),  # arrivals in the schedule, sessions in one of conversations; NULL when the end is by duration and closed
         ("offered", pa.int64()),  # arrivals that were due before issuing ended; turns of conversations, each
-        ("session_turns", pa.int32()),  # the most turns of a session: turn k of session s is request s · this + k − 1; NULL outside conversations
+        (
+            "session_turns",
+            pa.int32(),
+        ),  # the most turns of a session: turn k of session s is request s · this + k − 1; NULL outside conversations
     ]
 )
 

@@ -178,7 +178,6 @@ def _step_row(run: RunDir, plan: job.Plan, step: job.Step, facts: journal.StepFa
     end_ns = facts.end_ns
     if end_ns is None:  # cut by a crash: the last thing that was recorded of it
         end_ns = _last_scheduled_ns(run, step.step_id) or facts.start_ns
-    spec = step.workload
     said = facts.offered or {}
     row = {
         "run_id": plan.run_id,
@@ -191,8 +190,9 @@ def _step_row(run: RunDir, plan: job.Plan, step: job.Step, facts: journal.StepFa
         "burstiness": step.burstiness,
         "concurrency": step.concurrency,
         "concurrency_end": step.concurrency_end,
-        "input_tokens": _mean(spec.input_tokens),
-        "output_tokens": _mean(spec.output_tokens),
+        # What a turn's message adds is ours to choose, how long the conversation is by then is not.
+        "input_tokens": None if step.turns else _mixed(step, [a.workload.input_tokens for a in step.alone()]),
+        "output_tokens": _mixed(step, [a.workload.output_tokens for a in step.alone()]),
         "arm": step.arm,
         "block": step.block,
         "start_ns": facts.start_ns,
@@ -200,9 +200,18 @@ def _step_row(run: RunDir, plan: job.Plan, step: job.Step, facts: journal.StepFa
         "warmup_ns": step.warmup_ns,
         "drained_ns": facts.drained_ns,
         "planned_arrivals": step.planned_arrivals,
+        "session_turns": step.turns,
         "offered": sum(said.values()) + _rows_of_others(run, step.step_id, set(said)),
     }
     return tuple(row[name] for name in STEPS.names)
+
+
+def _mixed(step: job.Step, lengths: list[job.Length | None]) -> float | None:
+    """The mean over a step's workloads by their weights, where all are known."""
+    weights = [alone.workload.weight for alone in step.alone()]
+    means = [_mean(length) for length in lengths]
+    known = [m * w for m, w in zip(means, weights, strict=True) if m is not None]
+    return sum(known) / sum(weights) if len(known) == len(means) else None
 
 
 def _mean(length: job.Length | None) -> float | None:

@@ -24,7 +24,7 @@ from generator.desk import Desk
 from generator.errors import OpenloopError
 from generator.health import Garbage, LoopLag, health_row, p99
 from generator.intake import HOLD_NS
-from generator.issuer import ClosedIssuer, Issuer, OpenIssuer
+from generator.issuer import ClosedIssuer, Ended, Issuer, Launch, OpenIssuer
 from generator.ledger import Ledger
 from generator.machine import raise_soft_limit
 from generator.pacer import LEAD_NS, Pacer
@@ -33,9 +33,10 @@ from generator.probing import probe_workload, summary
 from generator.request_row import Redactor
 from generator.run_dir import RunDir
 from generator.schedule import shard
+from generator.sessions import SessionIssuer
 from generator.stream import Stream
 from generator.texts import TextKeeper
-from generator.workload import Workload, make
+from generator.workload import Conversations, Workload, of_step
 
 BREATHE_S = 0.05
 HEALTH_S = 1.0
@@ -51,6 +52,7 @@ class StepRun:
         self.workload = workload
         self.cap = cap
         self.issuer: Issuer | None = None
+        self.sessions: SessionIssuer | None = None
         self.ready: dict[int, Stream] = {}
         self.start_ns = 0
         self.offered = 0
@@ -201,7 +203,7 @@ class Worker:
         number = 0
         told: dict[str, list[dict[str, Any]]] = {}
         for name, target in self._plan.targets.items():
-            step = next((s for s in self._plan.steps if s.target == name), None)
+            step = next((a for s in self._plan.steps for a in s.alone() if a.target == name), None)
             if step is None:
                 continue
             self._probes = []
@@ -218,33 +220,46 @@ class Worker:
 
     def _prepare(self, step_id: int) -> None:
         step = self._plan.steps[step_id]
-        workload = make(step, self._run, self._corrections.get(step.target, job.Correction()))
+        workload = of_step(step, self._run, self._corrections)
         cap = None
         if step.max_in_flight is not None and not step.closed:
             cap = len(range(self._id, step.max_in_flight, self._plan.workers))
         this = StepRun(step, workload, cap)
 
-        def prepare(arrival: int, scheduled_ns: int) -> None:
-            this.ready[arrival] = self._desk.make(step, workload, arrival, scheduled_ns, this.start_ns, None)
+        each = step.turns or 1
+
+        def prepare(number: int, scheduled_ns: int) -> None:
+            make(number * each, scheduled_ns, None)
+
+        def make(arrival: int, scheduled_ns: int, slot: int | None) -> None:
+            this.ready[arrival] = self._desk.make(step, workload, arrival, scheduled_ns, this.start_ns, slot)
 
         def launch(arrival: int, scheduled_ns: int, slot: int | None) -> None:
+            send(arrival, scheduled_ns, slot)
+
+        def send(arrival: int, scheduled_ns: int, slot: int | None) -> bool:
             this.offered += 1
             stream = this.ready.pop(arrival, None)
             if stream is None:
                 stream = self._desk.make(step, workload, arrival, scheduled_ns, this.start_ns, slot)
-            self._desk.launch(stream, step, cap)
+            return self._desk.launch(stream, step, cap)
 
         def ended(end_ns: int) -> None:
             this.end_ns = end_ns
             self._say("issued", step_id=step_id, end_ns=end_ns, offered=this.offered)
             self._tell_drained(this)
 
-        if step.closed:
-            this.issuer = ClosedIssuer(step, self._id, self._plan.workers, self._pacer, launch, ended)
-        else:
+        def starting(pacer: Pacer, launch: Launch, ended: Ended) -> Issuer:
+            if step.closed:
+                return ClosedIssuer(step, self._id, self._plan.workers, pacer, launch, ended)
             arrivals = np.load(self._run.arrivals_path(step_id), mmap_mode="r")
             numbers, offsets = shard(arrivals, self._id, self._plan.workers)
-            this.issuer = OpenIssuer(step, numbers.tolist(), offsets.tolist(), self._pacer, prepare, launch, ended)
+            return OpenIssuer(step, numbers.tolist(), offsets.tolist(), pacer, prepare, launch, ended)
+
+        if isinstance(workload, Conversations):
+            hurry = self._desk.intake.relieve
+            this.sessions = SessionIssuer(step, workload, self._pacer, starting, make, send, hurry, ended)
+        this.issuer = this.sessions or starting(self._pacer, launch, ended)
         self._steps[step_id] = this
         self._say("prepared", step_id=step_id)
 
@@ -269,7 +284,10 @@ class Worker:
             self._probes.append((stream, outcome))
             self._probe_done.set()
         else:
-            self._tell_drained(self._steps[stream.step_id])
+            this = self._steps[stream.step_id]
+            if this.sessions is not None:
+                this.sessions.closed(stream, outcome)
+            self._tell_drained(this)
 
     def _tell_drained(self, this: StepRun) -> None:
         if this.end_ns is not None and not this.told_drained and self._desk.unrecorded[this.step.step_id] == 0:

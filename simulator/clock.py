@@ -7,11 +7,13 @@ timerfd from 3.13 on; before, ctypes calls the C library.
 from __future__ import annotations
 
 import ctypes
+import functools
 import os
+from email.utils import formatdate
 from time import monotonic_ns as now_ns
 from time import time
 
-__all__ = ["Timer", "now_ns", "unix_s"]
+__all__ = ["Timer", "http_date", "now_ns", "unix_s"]
 
 _CLOCK_MONOTONIC = 1
 _TFD_FLAGS = os.O_NONBLOCK | os.O_CLOEXEC
@@ -20,8 +22,18 @@ _NS_PER_S = 1_000_000_000
 
 
 def unix_s() -> int:
-    """Seconds since 1970, for the ``created`` field only: no time of the truth log comes from here."""
+    """Seconds since 1970, for what answers say of the date only: no time of the truth log comes from here."""
     return int(time())
+
+
+def http_date() -> bytes:
+    """Now, as the ``date`` header writes it."""
+    return _date(unix_s())
+
+
+@functools.lru_cache(maxsize=1)
+def _date(second: int) -> bytes:
+    return formatdate(second, usegmt=True).encode()
 
 
 class _Itimerspec(ctypes.Structure):

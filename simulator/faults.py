@@ -5,37 +5,48 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
+from simulator import troubles
+
 GOES_ON, ENDS, CLOSES, RESETS, STALLS = "goes on", "ends", "closes", "resets", "stalls"
 """What becomes of an answer after its fault: the rest follows; its framing ends; the connection ends (FIN or RST); nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """``status``: the answer is that status, and nothing starts. ``unstreamed``: it means something for an answer in one piece."""
+    """``refusal``: the answer is that kind of :mod:`simulator.troubles`, with the API's own status, and nothing starts. ``unstreamed``:
+    it means something for an answer in one piece.
+    """
 
     help: str
     then: str
-    status: int | None = None
+    refusal: str | None = None
     unstreamed: bool = True
 
 
 FAULTS = {
-    "429": Fault("refuse with status 429 before anything starts", ENDS, status=429),
-    "500": Fault("answer with status 500", ENDS, status=500),
-    "503": Fault("answer with status 503, overloaded", ENDS, status=503),
+    "429": Fault("refuse with status 429 before anything starts", ENDS, refusal=troubles.RATE),
+    "quota": Fault(
+        "refuse because the money is spent: 429 with insufficient_quota, 402 by Anthropic", ENDS, refusal=troubles.QUOTA
+    ),
+    "500": Fault("answer with status 500", ENDS, refusal=troubles.FAILED),
+    "503": Fault("answer with status 503, overloaded; 529 by Anthropic", ENDS, refusal=troubles.OVERLOADED),
     "reset": Fault("TCP reset in the middle of the answer", RESETS),
     "stall": Fault("stop in the middle and leave the connection open until the client closes it", STALLS),
     "truncated": Fault("close the connection in the middle, without the end of the framing", CLOSES),
     "no-finish": Fault(
-        "[DONE] and a clean end of the framing in the middle, without a finish_reason", ENDS, unstreamed=False
+        "a clean end of the framing in the middle, with [DONE] but without the API's end mark", ENDS, unstreamed=False
     ),
     "bad-json": Fault("an event in the middle whose data is broken JSON; the rest goes on", GOES_ON),
     "bad-framing": Fault("a chunk in the middle whose size is not a number, then close", CLOSES, unstreamed=False),
     "error-in-200": Fault("an error event in the middle of the answer, then a clean end", ENDS),
+    "overloaded-in-200": Fault("the same, and the error says that the server is overloaded", ENDS),
 }
 """By name. The middle is after half of the answer's content chunks, rounded down, and at least one. An answer in one piece has
-``bad-json`` and ``error-in-200`` as its body.
+``bad-json`` and the errors in 200 as its body.
 """
+
+ERRORS_INSIDE = {"error-in-200": troubles.FAILED, "overloaded-in-200": troubles.OVERLOADED}
+"""What those that come inside a 200 tell."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,8 @@ import socket
 import ssl
 from typing import Any
 
-from simulator import encode, model
-from simulator.answer import Answer, plain
+from simulator import model, troubles, wire, words
+from simulator.answer import Answer
 from simulator.api import Endpoint
 from simulator.clock import Timer, now_ns
 from simulator.connection import BadHttpError, Connection, HttpRequest
@@ -119,7 +119,7 @@ class Server:
         due = self._model.due(now_ns())
         packed = None if self._log is None else self._log.tokens
         pack = TOKEN.pack
-        mask = encode.POOL_MASK
+        mask = words.POOL_MASK
         clock = now_ns
         for due_ns, _, sequence in due:
             answer: Any = sequence.key
@@ -154,11 +154,13 @@ class Server:
             if answer.index == answer.special:
                 if answer.index == answer.shape.fault_at and self._break(answer):
                     return
-                answer.turn()
+                between = answer.turn()
                 if answer.shape.streamed:
                     self.send_head(answer)
+            else:
+                between = b""
             if answer.shape.streamed:
-                data = answer.event()
+                data = between + answer.event()
                 write_ns = now_ns()
                 complete = connection.write(data)
                 if self._log is not None:
@@ -230,7 +232,9 @@ class Server:
             row["started_ns"] = answer.sequence.started_ns
             answer.sequence = None  # they hold each other
         row["written_chunks"] = answer.index if answer.shape.streamed else 0
-        self._endpoint.release()
+        if self._log is not None:
+            row["answer_hash"] = answer.content_hash()
+        self._endpoint.ended(answer, outcome)
         self._log_request(row, outcome)
 
     def _log_request(self, row: dict[str, Any], outcome: str) -> None:
@@ -266,13 +270,14 @@ class Server:
                 self._drop(connection, "gone")
                 return
             if connection.wants_continue() and connection.answer is None:
-                connection.write(encode.CONTINUE)
+                connection.write(wire.CONTINUE)
             connection.requests.extend((request, received_ns) for request in found)
             self._next(connection)
         except BadHttpError as error:
-            body = encode.error(str(error), "invalid_request_error")
+            kind = troubles.TOO_LARGE if error.status == 413 else troubles.BAD_REQUEST
+            body = troubles.body(troubles.OPENAI, kind, str(error))
             if connection.answer is None:
-                connection.write(plain(error.status, body, [], keep_alive=False))
+                connection.write(wire.whole(error.status, body, [], keep_alive=False))
             self._drop(connection, "gone")
         except OSError:
             self._drop(connection, "gone")
@@ -294,11 +299,20 @@ class Server:
                 reply.row["first_write_ns"] = reply.row["done_ns"] = now_ns()
                 self._log_request(reply.row, reply.outcome)
             connection.closing = not request.keep_alive
-            connection.write(plain(reply.status, reply.body, reply.headers, keep_alive=request.keep_alive))
+            connection.write(
+                wire.whole(
+                    reply.status,
+                    reply.body,
+                    reply.headers,
+                    keep_alive=request.keep_alive,
+                    content_type=reply.content_type,
+                )
+            )
             return
         assert reply.row is not None
         answer = Answer(connection, reply.row["request_number"], reply.shape, reply.row)
         connection.answer = answer
+        self._endpoint.began(answer)
         answer.sequence = self._model.arrive(answer, arrived_ns, reply.shape.input_tokens, reply.shape.events)
         if reply.head_at_once:
             self.send_head(answer)

@@ -11,6 +11,7 @@ from typing import Any
 
 from simulator import units
 from simulator.faults import FAULTS, FaultLaw
+from simulator.limit_headers import DIALECTS
 from simulator.ratelimit import CHARGES, LAWS, Limit
 
 NO_FAULTS = FaultLaw()
@@ -57,6 +58,9 @@ class Settings:
     tokens_per_word: float = 1.0
     tokens_per_chunk: int = 1
     reasoning: float = 0.0
+    cached: float = 0.0
+    cache_written: float = 0.0
+    usage: str = "own"
     body: str = "chunked"
     head: str = "first-token"
     keep_alive_ns: int | None = None
@@ -64,11 +68,14 @@ class Settings:
     limits: tuple[Limit, ...] = ()
     concurrency: int | None = None
     charge: str = "max(max_tokens,input)"
+    limit_headers: str = "auto"
     faults: FaultLaw = NO_FAULTS
 
     def __post_init__(self) -> None:
         if (self.tls_cert is None) != (self.tls_key is None):
             raise SettingsError("tls_cert and tls_key belong together: give both or neither")
+        if self.cached + self.cache_written > 1:
+            raise SettingsError("cached and cache_written are shares of the same input tokens: together at most 100%")
         if self.processes > 1 and (self.limits or self.concurrency is not None or self.timing == "batch"):
             raise SettingsError(
                 "rate limits, the concurrency limit and timing=batch are the state of one process: with processes="
@@ -142,10 +149,10 @@ def _limits(value: object) -> tuple[Limit, ...]:
 OPTIONS: dict[str, Option] = {
     "host": Option(units.text, "address to listen on; a colon in it means IPv6"),
     "port": Option(_port, "0: a free one"),
-    "base": Option(_base, "path before /chat/completions"),
+    "base": Option(_base, "path before /chat/completions, /messages and their like"),
     "processes": Option(units.positive, "processes that share the port; limits and batch want 1"),
     "model": Option(units.text, "name that /models lists; requests may name any"),
-    "api_key": Option(units.text, "answer 401 to whoever does not send this bearer token"),
+    "api_key": Option(units.text, "answer 401 to whoever does not send this key, as bearer token or x-api-key"),
     "tls_cert": Option(_path, "PEM file; with tls_key, speak TLS"),
     "tls_key": Option(_path, "PEM file"),
     "truth": Option(_path, "folder for the truth log; none without it"),
@@ -168,7 +175,16 @@ OPTIONS: dict[str, Option] = {
     "template_tokens": Option(units.count, "added to the words of a prompt to make its input tokens"),
     "tokens_per_word": Option(units.factor, "input tokens of a word of the prompt"),
     "tokens_per_chunk": Option(units.positive, "tokens that come in one event, one word each"),
-    "reasoning": Option(units.share, "share of the output tokens that come first, as delta.reasoning"),
+    "reasoning": Option(units.share, "share of the output tokens that come first, as reasoning or thinking"),
+    "cached": Option(
+        units.share, "share of the input tokens that usage tells as read from a cache; takes no less time"
+    ),
+    "cache_written": Option(units.share, "share that Anthropic's usage tells as written to the cache"),
+    "usage": Option(
+        _choice("own", "with-finish", "growing"),
+        "where a completions stream has its usage: an event of its own, beside the finish as Together, or growing on every "
+        "event as xAI and vLLM; growing gives Anthropic's a second message_delta",
+    ),
     "body": Option(_choice("chunked", "close"), "framing of a stream: chunks, or until the connection closes"),
     "head": Option(
         _choice("first-token", "at-once"),
@@ -184,6 +200,10 @@ OPTIONS: dict[str, Option] = {
     "limits": Option(_limits, "more limits, as in: fixed requests 10/1s, sliding tokens 90000/60s"),
     "concurrency": Option(units.positive, "requests in flight; one more gets 429"),
     "charge": Option(_choice(*CHARGES), "what a request takes from a token limit"),
+    "limit_headers": Option(
+        _choice("auto", *DIALECTS),
+        "whose rate-limit headers and refusals; auto: those of the API, none for the plain service",
+    ),
     "fault": Option(_faults, "faults by share of requests, as in: reset=0.01,500=2%", "faults"),
 }
 """Key → option. ``field`` is the name in :class:`Settings` where it differs; rpm, tpm, limit_law and limit_window become ``limits``."""

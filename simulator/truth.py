@@ -3,7 +3,7 @@
 Two tables, one file each a process at the end; while it runs (and after a kill) complete segments ``<table>-<process>.<n>.parquet``
 stand beside them, so that ``truth-tokens-*.parquet`` finds everything at any time.
 
-``truth-requests-<process>.parquet``, one row a request to chat/completions, written when it ended:
+``truth-requests-<process>.parquet``, one row a request to an API, written when it ended:
 see :data:`REQUESTS`. ``truth-tokens-<process>.parquet``, one row a content chunk's write: see :data:`TOKENS`. They join
 by ``request_number``; a client's rows join by ``x_request_id``.
 """
@@ -26,6 +26,7 @@ REQUESTS = pa.schema(
         pa.field("request_number", pa.int64(), False),  # process · 10⁹ + its number in the process, from 0
         pa.field("process", pa.int16(), False),
         pa.field("x_request_id", pa.string()),  # the request's header of that name
+        pa.field("api", pa.string(), False),  # of routes.Api, as openloop names them
         pa.field("connection", pa.int64(), False),  # number of the connection in its process
         pa.field("received_ns", pa.int64(), False),  # read right after the recv(2) that completed the request
         pa.field("started_ns", pa.int64()),  # the model's: prefill begins, after the wait in the queue
@@ -42,6 +43,8 @@ REQUESTS = pa.schema(
         pa.field("max_tokens", pa.int32()),  # as asked
         pa.field("input_tokens", pa.int32()),  # as reported in usage
         pa.field("output_tokens", pa.int32()),  # of the whole answer, sent or not
+        pa.field("reasoning_tokens", pa.int32()),  # of these
+        pa.field("cached_tokens", pa.int32()),  # of the input
         pa.field("written_chunks", pa.int32()),  # content chunks handed to send(2) = rows in the tokens table
         pa.field("charge_tokens", pa.int32()),  # by the charge rule
         pa.field("limit_requests", pa.int64()),  # as the headers said it
@@ -49,6 +52,10 @@ REQUESTS = pa.schema(
         pa.field("limit_tokens", pa.int64()),
         pa.field("remaining_tokens", pa.int64()),
         pa.field("wait_ns", pa.int64()),  # a refusal's: how long until it would fit
+        pa.field("messages", pa.int32()),  # of the conversation that came, a system text included
+        pa.field("roles", pa.list_(pa.string())),  # theirs, in order
+        pa.field("message_hashes", pa.list_(pa.string())),  # words.fingerprint of each one's text
+        pa.field("answer_hash", pa.string()),  # of the answer's content, as far as it was sent; reasoning left out
     ]
 )
 TOKENS = pa.schema(

@@ -31,7 +31,7 @@ def write_truth(folder: Path, answers: dict[int, list[int]], received_ns: dict[i
     folder.mkdir()
     requests, tokens = [], []
     for number, (request_id, writes) in enumerate(answers.items()):
-        row = dict.fromkeys(REQUESTS.names) | {"request_number": number, "process": 0, "connection": 0}
+        row = dict.fromkeys(REQUESTS.names) | {"request_number": number, "process": 0, "connection": 0, "api": "x"}
         row |= {"x_request_id": f"{RUN}-{request_id}", "received_ns": received_ns[request_id], "outcome": "ok"}
         requests.append(row | {"ended_ns": writes[-1]})
         tokens += [

@@ -14,6 +14,7 @@ from generator.scenario_fields import HeaderLines, HeaderName, Money, Strict, Wr
 from generator.scenario_http import HttpForm
 from generator.scenario_record import MetricsText
 
+EMBEDDINGS = "openai-embeddings"
 SIMULATOR = "simulator"
 SIMULATED_MODEL = "simulated"
 HTTP_JSON = "http-json"
@@ -103,10 +104,15 @@ class TargetForm(Strict):
     tls: TlsForm = TlsForm()
     proxy: str | None = Field(default=None, description="http://host:port; needs transport: aiohttp.")
     gzip: bool = Field(default=False, description="Ask for compressed answers.")
-    max_tokens_field: str = Field(
-        default="max_tokens", description="The body's name for the answer's length.", min_length=1
+    max_tokens_field: str | None = Field(
+        default=None, description="The body's name for the answer's length; the API's own unless said.", min_length=1
     )
     http: HttpForm | None = Field(default=None, description="How it is spoken to, for api: http-json.")
+    tokenizer: str | None = Field(
+        default=None,
+        min_length=1,
+        description="For prompts of exact length: a tokenizer.json, or endpoint, which asks the target's /tokenize.",
+    )
     simulator: dict[str, Any] = Field(
         default_factory=dict, description="Options of `openloop simulate`, for url: simulator."
     )
@@ -151,8 +157,14 @@ class TargetForm(Strict):
 
     @property
     def streams(self) -> bool:
-        """Whether to ask for a streamed answer. A plain HTTP service is not held to stream unless that is said."""
-        return self.stream and (self.api != HTTP_JSON or "stream" in self.model_fields_set)
+        """Whether to ask for a streamed answer. A plain HTTP service is not held to stream unless that is said; embeddings cannot."""
+        return self.stream and self.api != EMBEDDINGS and (self.api != HTTP_JSON or "stream" in self.model_fields_set)
+
+    @model_validator(mode="after")
+    def _no_stream_of_vectors(self) -> TargetForm:
+        if self.api == EMBEDDINGS and self.stream and "stream" in self.model_fields_set:
+            raise WrongError(f"{EMBEDDINGS} answers in one piece; leave stream out", "stream")
+        return self
 
     @model_validator(mode="after")
     def _simulator_alone(self) -> TargetForm:

@@ -53,7 +53,7 @@ class ChoicesDecoder(EventDecoder):
             return self._over
         if self.answer.response_id is None or "timings" in chunk:
             self._read_facts(chunk)
-        choices = chunk.get("choices")
+        choices: Any = chunk.get("choices")
         kind, chars = self._read_choices(choices, False)
         usage = chunk.get("usage")
         tokens = UNKNOWN
@@ -128,6 +128,8 @@ class ChoicesDecoder(EventDecoder):
         )
         if told is not None:
             answer.cached_tokens = told
+        if details.__class__ is dict and "cache_write_tokens" in details:
+            answer.cache_write_tokens = count(details["cache_write_tokens"])
         details = usage.get("completion_tokens_details")
         if details.__class__ is dict:
             told = count(details.get("reasoning_tokens"))

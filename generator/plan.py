@@ -10,27 +10,22 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from generator import job, machine, needs, schedule, scenario_provider
+from generator import estimate, job, machine, needs, plan_mix, prices, scenario_provider, scenario_session, schedule
 from generator.errors import ScenarioError
 from generator.job import MANY, Plan, Step
+from generator.plan_workload import FROM_TRACE, Arrays, Cell
 from generator.run_dir import RunDir, write_whole
 from generator.scenario import Scenario
 from generator.scenario_fields import NO_DRAIN, LengthForm, RateRamp, SlotRamp
 from generator.scenario_models import Form, MatrixForm, StepForm
-from generator.scenario_target import SIMULATED_MODEL, TargetForm
-from generator.workload import dataset, trace
-
-DEFAULT_INPUT = job.Length("fixed", value=512)
-DEFAULT_OUTPUT = job.Length("fixed", value=128)
-FROM_TRACE = job.Length("trace")
-
-Cell = dict[str, RateRamp | SlotRamp | LengthForm]
+from generator.scenario_target import SIMULATED_MODEL, SIMULATOR, TargetForm
+from generator.workload import trace
 
 
 @dataclass(frozen=True)
 class Planned:
     """``arrivals`` [n] int64 ns offsets of each open step; ``lengths`` [n, 2] int32 of steps that replay a trace's; ``secrets`` maps
-    ``${NAME}`` to its value.
+    ``${NAME}`` to its value; ``tables``: other arrays, by the name that ``RunDir.plan_array_path`` takes.
     """
 
     plan: Plan
@@ -40,6 +35,8 @@ class Planned:
     needs: needs.Needs
     secrets: dict[str, str] = field(repr=False)
     scenario_text: str = ""
+    tables: dict[str, NDArray[np.int64] | NDArray[np.int32]] = field(default_factory=dict)
+    cost: estimate.Estimate = field(default_factory=estimate.Estimate)
 
     def with_urls(self, urls: dict[str, str]) -> Planned:
         """The same plan with other base URLs, by target name: those of simulators that have been started meanwhile."""
@@ -55,9 +52,14 @@ def make(scenario: Scenario, run_id: str, workers: int | None = None) -> Planned
     form = scenario.form
     here = machine.look()
     count = workers or form.workers or machine.default_workers(here)
-    steps = tuple(_steps(scenario))
-    arrivals, lengths, steps = _schedules(scenario, steps)
+    arrays = Arrays()
+    steps = tuple(_steps(scenario, arrays))
+    arrivals, lengths, steps = _schedules(scenario, steps, arrays)
+    plan_mix.refuse_too_many(steps)
+    known = prices.quotes(form.target_forms(), form.prices)
+    prices.refuse_unpriced(form.budget, scenario.document.place(("budget",)), form.target_forms(), known)
     targets = {name: _target(name, target, form) for name, target in form.target_forms().items()}
+    targets = prices.priced(targets, known)
     scenario_provider.refuse_inexact(scenario.document, steps, targets)
     plan = Plan(
         name=scenario.name,
@@ -71,14 +73,16 @@ def make(scenario: Scenario, run_id: str, workers: int | None = None) -> Planned
         pin=form.pin,
         slo=form.slo.limits() if form.slo else None,
         thresholds=tuple(form.thresholds),
+        budget_usd=form.budget,
         scenario_digest=scenario.digest(),
         texts=form.record.values(),
     )
     wanted = needs.of(plan, arrivals, lengths)
     needs.check(plan, wanted, here)
-    warnings = needs.warnings(plan, wanted, here)
+    cost = estimate.of(plan, wanted)
+    warnings = [*needs.warnings(plan, wanted, here), *cost.warnings(plan.budget_usd)]
     plan = replace(plan, warnings=tuple(warnings))
-    return Planned(plan, arrivals, lengths, warnings, wanted, scenario.secrets, scenario.text())
+    return Planned(plan, arrivals, lengths, warnings, wanted, scenario.secrets, scenario.text(), arrays.arrays, cost)
 
 
 def write(planned: Planned, run: RunDir) -> None:
@@ -87,6 +91,8 @@ def write(planned: Planned, run: RunDir) -> None:
         np.save(run.arrivals_path(step_id), offsets)
     for step_id, table in planned.lengths.items():
         np.save(run.lengths_path(step_id), table)
+    for name, array in planned.tables.items():
+        np.save(run.plan_array_path(name), array)
     write_whole(run.scenario_path, planned.scenario_text.encode())
     write_whole(run.plan_path, job.dump(planned.plan))
 
@@ -102,15 +108,16 @@ def _cells(matrix: MatrixForm | None) -> Iterator[tuple[str | None, Cell]]:
         yield ",".join(f"{key}={load_text(value)}" for key, value in cell.items()), cell
 
 
-def _steps(scenario: Scenario) -> Iterator[Step]:
+def _steps(scenario: Scenario, arrays: Arrays) -> Iterator[Step]:
     form = scenario.form
     step_id = spawn_key = 0
-    several = form.targets is not None
+    several = form.targets is not None and not scenario_session.targets_named(form)
     for label, cell in _cells(form.matrix):
         for step_form in form.steps:
-            for target in form.target_forms():
+            for target in scenario_session.arms(form):
                 # Targets in a comparison get the same arrivals and prompts: the spawn key is the step's, not the arm's.
-                yield _step(form, step_form, cell, label, step_id, (scenario.seed, spawn_key), target, several=several)
+                seed = (scenario.seed, spawn_key)
+                yield _step(form, step_form, cell, label, step_id, seed, target, arrays, several=several)
                 step_id += 1
             spawn_key += 1
 
@@ -123,6 +130,7 @@ def _step(
     step_id: int,
     seed: tuple[int, int],
     target: str,
+    arrays: Arrays,
     *,
     several: bool,
 ) -> Step:
@@ -134,12 +142,15 @@ def _step(
     assert slots is None or isinstance(slots, SlotRamp)
     drain = form.drain if step.drain is None else step.drain
     in_flight = form.max_in_flight if step.max_in_flight is None else step.max_in_flight
+    specs = tuple(plan_mix.specs(form, step, cell, arrays))
+    number = step.requests if step.sessions is None else step.sessions
     return Step(
         step_id=step_id,
         name=step.name or _load_name(arrivals, rate or slots or step.trace, step.burstiness),
         target=target,
         arrivals=arrivals,
-        workload=_workload(form, step, cell, from_trace=step.trace is not None),
+        workload=specs[0],
+        mix=specs if form.workloads is not None else (),
         seed=seed,
         cell=label,
         arm=target if several else None,
@@ -150,38 +161,18 @@ def _step(
         concurrency_end=slots.end if slots and slots.ramped else None,
         think=step.think.pause() if step.think else job.Pause(),
         duration_ns=MANY if step.duration is None else step.duration,
-        requests=MANY if step.requests is None else step.requests,
+        requests=MANY if number is None else number,
         warmup_ns=form.warmup if step.warmup is None else step.warmup,
         pause_ns=form.pause if step.pause is None else step.pause,
         drain_ns=None if drain == NO_DRAIN else drain,
         max_in_flight=None if arrivals == "closed" else in_flight,
-        planned_arrivals=step.requests,
+        planned_arrivals=number,
     )
 
 
 def _load_name(arrivals: job.Arrivals, load: object, burstiness: float | None) -> str:
     spread = f", CV {burstiness**-0.5:.3g}" if burstiness is not None else ""
     return f"{arrivals} {load_text(load)}{spread}"
-
-
-def _workload(form: Form, step: StepForm, cell: Cell, *, from_trace: bool) -> job.WorkloadSpec:
-    workload = form.workload
-
-    def length(key: str, default: job.Length) -> job.Length:
-        said = getattr(step, key) or cell.get(key) or getattr(workload, key)
-        if isinstance(said, LengthForm):
-            return said.length()
-        return FROM_TRACE if from_trace else default
-
-    name = workload.name or ("dataset" if workload.prompts else "synthetic")
-    return job.WorkloadSpec(
-        name=name,
-        input_tokens=None if workload.prompts else length("input_tokens", DEFAULT_INPUT),
-        output_tokens=length("output_tokens", DEFAULT_OUTPUT),
-        dataset=workload.prompts,
-        shared_prefix_tokens=workload.shared_prefix_tokens,
-        exact_output=workload.exact_output,
-    )
 
 
 def _target(name: str, form: TargetForm, scenario: Form) -> job.Target:
@@ -205,18 +196,17 @@ def _target(name: str, form: TargetForm, scenario: Form) -> job.Target:
         gzip=form.gzip,
         metrics=form.metrics.values() if form.metrics else None,
         auth_header=form.auth_header,
+        tokenizer=form.tokenizer,
         exact_body=scenario_provider.exact_body(form.provider, form.api),
     )
 
 
 def _schedules(
-    scenario: Scenario, steps: tuple[Step, ...]
+    scenario: Scenario, steps: tuple[Step, ...], arrays: Arrays
 ) -> tuple[dict[int, NDArray[np.int64]], dict[int, NDArray[np.int32]], tuple[Step, ...]]:
     """Offsets, trace lengths, and the steps with the number of their arrivals filled in."""
     form = scenario.form
-    if form.workload.prompts is not None:
-        dataset.Dataset(Path(form.workload.prompts))
-    forms = [s for _, _ in _cells(form.matrix) for s in form.steps for _ in form.target_forms()]
+    forms = [s for _, _ in _cells(form.matrix) for s in form.steps for _ in scenario_session.arms(form)]
     expected = sum(schedule.expected(s) for s in steps if s.rate_rps is not None)
     if expected > schedule.MOST_ARRIVALS:
         raise ScenarioError(
@@ -235,12 +225,17 @@ def _schedules(
             key = step_form.trace.model_dump_json()
             replayed = replays[key] = replays.get(key) or _replay(step_form)
             due = schedule.trace_offsets(replayed.times_s, step_form.trace.speed, step)
-            if job.Length("trace") in (step.workload.input_tokens, step.workload.output_tokens):
+            spec, block_tokens = step.workload, step_form.trace.block_tokens
+            if FROM_TRACE in (spec.input_tokens, spec.output_tokens):
                 lengths[step.step_id] = replayed.lengths[: len(due)]
+            if replayed.ids is not None and block_tokens and spec.input_tokens == FROM_TRACE and step.turns is None:
+                arrays.blocks(step.step_id, replayed, len(due))
+                spec = replace(spec, block_tokens=block_tokens)
+            counted.append(replace(step, workload=spec, planned_arrivals=len(due)))
         else:
             due = schedule.offsets(step)
+            counted.append(replace(step, planned_arrivals=len(due)))
         arrivals[step.step_id] = due
-        counted.append(replace(step, planned_arrivals=len(due)))
     return arrivals, lengths, tuple(counted)
 
 
@@ -249,7 +244,7 @@ def _replay(step: StepForm) -> trace.Trace:
     window = step.trace.window
     columns = {k: v for k, v in step.trace.columns.model_dump().items() if v is not None}
     end_s = None if window.end_ns is None else window.end_ns / 1e9
-    return trace.load(Path(step.trace.file), columns, window.start_ns / 1e9, end_s)
+    return trace.load(Path(step.trace.file), columns, window.start_ns / 1e9, end_s, step.trace.format)
 
 
 def load_text(load: object) -> str:
@@ -259,6 +254,8 @@ def load_text(load: object) -> str:
     if isinstance(load, SlotRamp):
         return f"{load.start} to {load.end}" if load.ramped else str(load.start)
     if isinstance(load, LengthForm):
+        if load.empirical is not None:
+            return f"empirical {Path(load.empirical.file).name}:{load.empirical.column}"
         return length_text(load.length())
     return Path(getattr(load, "file", "")).name.split(".")[0]
 
@@ -271,6 +268,8 @@ def length_text(length: job.Length | None) -> str:
         return f"{length.value:g}"
     if length.law == "uniform":
         return f"uniform {length.low}-{length.high}"
+    if length.law == "empirical":
+        return f"empirical, mean {length.mean:.0f}"
     if length.law == "zipf":
         return f"zipf {length.value:g} to {length.high}"
     return "trace" if length.law == "trace" else f"{length.law} {length.mean:g}±{length.sd:g}"

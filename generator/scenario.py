@@ -20,8 +20,9 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from generator import scenario_flags, scenario_provider, scenario_text
+from generator import scenario_files, scenario_flags, scenario_provider, scenario_text
 from generator.errors import ScenarioError
+from generator.job import TOKENIZER_ENDPOINT
 from generator.scenario_models import Form
 from generator.scenario_target import SIMULATOR
 from generator.scenario_text import Document, Path
@@ -124,10 +125,9 @@ def _target_paths(data: dict[str, Any]) -> list[Path]:
 
 def _make_paths_absolute(document: Document, base: FilePath) -> None:
     """Files named in a scenario are relative to it, those named on the command line to the current folder."""
-    steps = document.data.get("steps")
-    paths: list[Path] = [("workload", "prompts"), ("prices",)]
-    paths += [("steps", n, "trace", "file") for n in range(len(steps) if isinstance(steps, list) else 0)]
+    paths: list[Path] = [("prices",), *scenario_files.named_files(document.data)]
     paths += [(*target, "tls", key) for target in _target_paths(document.data) for key in ("ca", "cert", "key")]
+    paths += [p for t in _target_paths(document.data) if document.get(p := (*t, "tokenizer")) != TOKENIZER_ENDPOINT]
     for path in paths:
         value, place = document.get(path), document.place(path)
         if isinstance(value, str):

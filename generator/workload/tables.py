@@ -11,8 +11,9 @@ import gzip
 import json
 import zlib
 from collections.abc import Iterable, Iterator
+from io import BufferedIOBase
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import orjson
 
@@ -59,7 +60,7 @@ def faults(path: Path, what: str) -> Iterator[None]:
         raise ScenarioError(f"{path}: the {what} is damaged: {e}") from None
 
 
-def opened(path: Path) -> IO[bytes]:
+def opened(path: Path) -> BufferedIOBase:
     return gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb")
 
 
@@ -135,5 +136,5 @@ def _parquet_rows(path: Path, what: str) -> Iterator[Row]:
                 for row in batch.to_pylist():
                     number += 1
                     yield f"{path}: row {number}", row
-    except pa.ArrowException as e:
+    except (pa.ArrowException, ValueError) as e:  # ValueError: a kind of value that Python has none for
         raise ScenarioError(f"{path}: the {what} is no Parquet file that can be read: {e}") from None

@@ -58,13 +58,14 @@ class Pause:
 class SessionSpec:
     """Conversations: a session's turns are drawn from ``turns`` (None: as many as the dataset's conversation has), of which no session
     has more than ``most``; ``think`` is the time between an answer's end and the next turn. ``first_input_tokens`` None: the first
-    turn's message is as long as any other's.
+    turn's message is as long as any other's; ``mean_turns`` None: not known.
     """
 
     turns: Length | None
     most: int
     think: Pause = field(default_factory=Pause)
     first_input_tokens: Length | None = None
+    mean_turns: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +104,7 @@ class Metrics:
 @dataclass(frozen=True, slots=True)
 class Http:
     """The API ``http-json``: ``path`` and ``body`` are templates (``apis/http_template.py``), the others JSONPaths. ``body`` None: the
-    record itself, or what ``payload`` picks out of it. ``auth_header`` None: the key goes as a bearer token, else bare into that header.
+    record itself, or what ``payload`` picks out of it.
     """
 
     method: str = "POST"
@@ -115,7 +116,6 @@ class Http:
     error: str | None = None
     input_tokens: str | None = None
     output_tokens: str | None = None
-    auth_header: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +156,7 @@ class Price:
 @dataclass(frozen=True, slots=True)
 class Target:
     """One endpoint. ``url`` is the base (``https://host/v1``); headers and key may hold ``${NAME}``. ``tokenizer``: a file, or
-    TOKENIZER_ENDPOINT. ``auth_header`` None: the API's own. ``prices`` are tiers, lowest first, none where no price is known;
+    TOKENIZER_ENDPOINT. ``auth_header`` None: the API's own. ``exact_body``: what makes an answer as long as was asked for. ``prices`` are tiers, lowest first, none where no price is known;
     ``price_source`` and ``price_date`` say whose and of when.
     """
 
@@ -177,6 +177,7 @@ class Target:
     gzip: bool = False
     max_response_bytes: int = 64 * 1024 * 1024
     auth_header: str | None = None
+    exact_body: dict[str, Any] = field(default_factory=dict)
     prices: tuple[Price, ...] = ()
     price_source: str | None = None
     price_date: str | None = None
@@ -226,6 +227,7 @@ class WorkloadSpec:
     prefix_groups: int = 0
     prefix_prompts: int | None = None
     block_tokens: int = 0
+    exact_output: bool = False
 
 
 @dataclass(frozen=True, slots=True)

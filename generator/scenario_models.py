@@ -10,7 +10,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, Field, ModelWrapValidatorHandler, PrivateAttr, model_validator
 
-from generator import thresholds
+from generator import scenario_session, thresholds
 from generator.job import Arrivals, ConnectionUse, TransportName
 from generator.scenario_fields import (
     ConcurrencyForm,
@@ -27,7 +27,7 @@ from generator.scenario_fields import (
 )
 from generator.scenario_record import RecordForm
 from generator.scenario_target import HTTP_JSON, SIMULATOR, Name, TargetForm, is_name
-from generator.scenario_workload import TraceForm, WorkloadForm
+from generator.scenario_workload import MixedForm, TraceForm, WorkloadForm
 from generator.units import duration_ns
 
 MOST_STEPS = 10_000
@@ -53,6 +53,9 @@ class StepForm(Strict):
     trace: TraceForm | None = None
     duration: Duration | None = None
     requests: Annotated[int, Field(ge=1, le=MOST_REQUESTS)] | None = None
+    sessions: Annotated[int, Field(ge=1, le=MOST_REQUESTS)] | None = Field(
+        default=None, description="How many conversations start, in place of requests."
+    )
     warmup: Duration | None = None
     pause: Duration | None = Field(default=None, description="Silence after the step's drain.")
     drain: Drain | None = None
@@ -138,6 +141,9 @@ class Form(Strict):
         default=None, min_length=1, description="Targets to compare, by name, in place of target."
     )
     workload: WorkloadForm = WorkloadForm()
+    workloads: list[MixedForm] | None = Field(
+        default=None, min_length=1, max_length=100, description="Several, each with its share of the arrivals, in place of workload."
+    )
     steps: list[StepForm] = Field(min_length=1, max_length=MOST_STEPS)
     matrix: MatrixForm | None = None
     slo: SloForm | None = None
@@ -163,6 +169,7 @@ class Form(Strict):
     @model_validator(mode="after")
     def _consistent(self) -> Form:
         self._check_targets()
+        scenario_session.check(self)
         for number, step in enumerate(self.steps):
             self._check_step(number, step)
         self._check_matrix()
@@ -222,10 +229,12 @@ class Form(Strict):
             raise wrong(f"arrivals: {arrivals} needs {needed}, here or in the matrix")
         if arrivals == "gamma" and step.burstiness is None:
             raise wrong("arrivals: gamma needs burstiness, the shape of its gaps (1 is Poisson; CV = 1/√burstiness)")
-        if step.duration is not None and step.requests is not None:
-            raise wrong("duration and requests are both given; a step ends by one of them", "requests")
-        if step.duration is None and step.requests is None and arrivals != "trace":
-            raise wrong("the step has no end: give duration or requests")
+        by_number = "sessions" if step.sessions is not None else "requests"
+        if step.duration is not None and getattr(step, by_number) is not None:
+            raise wrong(f"duration and {by_number} are both given; a step ends by one of them", by_number)
+        if step.duration is None and getattr(step, by_number) is None and arrivals != "trace":
+            known = "sessions" if scenario_session.converses(self) else "requests"
+            raise wrong(f"the step has no end: give duration or {known}")
         if step.duration == 0:
             raise wrong("a duration of zero sends nothing", "duration")
         for key in ("rate", "concurrency"):
@@ -242,7 +251,7 @@ class Form(Strict):
         if self.matrix is None:
             return
         cells = self.matrix.cells()
-        count = cells * len(self.steps) * len(self.target_forms())
+        count = cells * len(self.steps) * len(scenario_session.arms(self))
         if count > MOST_STEPS:
             raise WrongError(f"{cells:,} cells make {count:,} steps; at most {MOST_STEPS:,} are run", "matrix")
         for key in self.matrix_keys():

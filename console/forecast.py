@@ -10,7 +10,8 @@ from typing import Any
 from console.live import span
 from console.rows import write_table
 from generator import machine
-from generator.job import MANY, Step
+from generator.charge import money
+from generator.job import MANY, Step, Target
 from generator.needs import StepNeeds
 from generator.plan import Planned
 
@@ -32,11 +33,40 @@ def as_text(planned: Planned) -> str:
         f"probe        {plan.probe} requests to each target before the first step",
         f"in all       {_count(needs.requests)} requests, {_time(needs.duration_s)}",
         f"tokens       {_count(needs.input_tokens)} in, {_count(needs.output_tokens)} out",
+        *_costs(planned),
         f"workers      {plan.workers}, transport {plan.transport}; this machine has {here.cpus:g} processors",
         f"descriptors  {needs.descriptors:,} in the busiest worker; this machine allows {here.descriptors_hard:,}",
         f"ports        {needs.ports:,} to the busiest address; this machine has {here.ports:,}",
     ]
     return "\n".join(lines)
+
+
+def _costs(planned: Planned) -> list[str]:
+    """Lines on the estimate: nothing where no price is known."""
+    plan, cost = planned.plan, planned.cost
+    several = len(plan.targets) > 1
+    lines = [
+        f"{f'price of {t.name}' if several else 'price':<12} {price_text(t)}" for t in plan.targets.values() if t.prices
+    ]
+    if not lines:
+        return ["cost         unknown: no price (price_in and price_out, --prices FILE, or openloop[prices])"]
+    each = sorted({s.usd_per_request for s in cost.steps if s.usd_per_request is not None})
+    a_request = (
+        f", {money(each[0])}" + (f" to {money(each[-1])}" if len(each) > 1 else "") + " a request" if each else ""
+    )
+    total = "as the target decides" if cost.usd is None else f"about {money(cost.usd)}"
+    limit = "" if plan.budget_usd is None else f"; budget {money(plan.budget_usd)}"
+    return [*lines, f"cost         {total}{a_request}{limit}"]
+
+
+def price_text(target: Target) -> str:
+    """``$0.88 in, $0.88 out a million (genai-prices …, 2026-11-01)``; tiers by what they begin at."""
+    tiers = []
+    for tier in target.prices:
+        known = {"in": tier.input, "out": tier.output, "cached": tier.cached, "cache write": tier.cache_write}
+        told = ", ".join(f"${usd:g} {what}" for what, usd in known.items() if usd is not None)
+        tiers.append(f"{told} above {tier.above_tokens:,} input tokens" if tier.above_tokens else f"{told} a million")
+    return f"{'; '.join(tiers)} ({target.price_source}, {target.price_date})"
 
 
 def as_json(planned: Planned) -> str:
@@ -45,6 +75,7 @@ def as_json(planned: Planned) -> str:
         {
             "plan": _ends(dataclasses.asdict(planned.plan)),
             "needs": dataclasses.asdict(planned.needs),
+            "cost": dataclasses.asdict(planned.cost),
             "machine": dataclasses.asdict(machine.look()),
             "warnings": planned.warnings,
         },

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO
 
+from generator.charge import money
 from generator.progress import Progress
 
 if TYPE_CHECKING:
@@ -68,6 +69,8 @@ def line(p: Progress) -> str:
         ]
         if p.ttft_p50_ms is not None and p.ttft_p99_ms is not None:
             parts.append(f"TTFT p50 {milliseconds(p.ttft_p50_ms)} p99 {milliseconds(p.ttft_p99_ms)}")
+        if p.spent_usd is not None:
+            parts.append(f"{money(p.spent_usd)} spent")
         if p.late_1ms:
             parts.append(f"{p.late_1ms:,} issued over 1 ms late")
         parts += [f"{count:,} {kind}" for kind, count in errors(p)]
@@ -156,6 +159,8 @@ def picture(name: str, p: Progress) -> Group:
     )
     failed = errors(p)
     verdict = Text("no errors", style="green")
+    if p.spent_usd is not None:
+        head.add_row(Text(""), Text(f"{money(p.spent_usd)} spent"))
     if failed:
         verdict = Text(" · ".join(f"{count:,} {kind}" for kind, count in failed), style="red")
     return Group(head, figures, verdict)

@@ -7,11 +7,22 @@ tier is chosen a request; totals over several requests cannot say it.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from generator.job import Price
+from generator.names import TOKEN_SOURCES
+
+if TYPE_CHECKING:
+    from generator.stream import Stream
 
 NANO_USD = 1_000
 """USD per 10⁶ tokens × tokens → 10⁻⁶ USD; times this, 10⁻⁹ USD."""
+
+BYTES_A_TOKEN = 4
+"""Of a request whose prompt nobody counted: what English text comes to."""
+
+_COUNTED = TOKEN_SOURCES[0]
+"""What the target told with or after the end of its answer. Usage on the way to an end that never came is no bill."""
 
 _UNKNOWN = Price()
 
@@ -44,3 +55,34 @@ def cost_nano_usd(
         + output_tokens * (price.output or 0.0)
     )
     return round(total * NANO_USD)
+
+
+def charge(stream: Stream) -> tuple[int, int]:
+    """What an ended request takes from the budget in 10⁻⁹ USD: (by the target's usage, by guess), one of them 0.
+
+    A guess is the most that it can have cost: a prompt as long as was wanted, and, unless the answer came to its end, all of the
+    tokens that were asked for, because a target may go on and bill after we have hung up. What was refused or never sent is free.
+    """
+    tiers, answer = stream.target.prices, stream.answer
+    if not tiers:
+        return 0, 0
+    if answer is not None and answer.token_source == _COUNTED and answer.input_tokens is not None:
+        price = price_for(tiers, answer.input_tokens)
+        written, read = answer.cache_write_tokens or 0, answer.cached_tokens or 0
+        return cost_nano_usd(price, answer.input_tokens, answer.output_tokens or 0, read, written) or 0, 0
+    if stream.sent_ns is None or (stream.status is not None and not 200 <= stream.status < 300):
+        return 0, 0
+    input_tokens = stream.prompt.input_tokens or len(stream.encoded.body) // BYTES_A_TOKEN
+    output_tokens = (answer.output_tokens if answer is not None else None) or 0
+    if answer is None or not answer.terminal:
+        output_tokens = max(output_tokens, stream.call.max_tokens or 0)
+    return 0, cost_nano_usd(price_for(tiers, input_tokens), input_tokens, output_tokens) or 0
+
+
+def usd(nano_usd: int) -> float:
+    return nano_usd / 1e9
+
+
+def money(amount_usd: float) -> str:
+    """``$12.34``; amounts below a cent with two significant digits."""
+    return f"${amount_usd:,.2f}" if amount_usd >= 0.01 or amount_usd == 0 else f"${amount_usd:.2g}"

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from generator import clock, job, manifest, probing
+from generator.budget import Budget
 from generator.counters import Counters
 from generator.crew import Crew, Event, Member
 from generator.errors import MachineError, OpenloopError, TargetError
@@ -22,6 +23,7 @@ from generator.journal import Journal
 from generator.meter import Meter
 from generator.progress import Phase, Progress
 from generator.run_dir import RunDir
+from generator.scraping import Scraping
 from generator.seal import seal
 from generator.workload import too_short
 
@@ -69,7 +71,9 @@ class _Coordinator:
         self._journal = Journal(folder.journal_path)
         self._manifest = manifest.begin(plan, folder)
         self._crew = Crew(self._on_event, self._on_loss)
+        self._scraping = Scraping(self._note)
         self._meter = Meter(plan, self._counters)
+        self._budget = Budget(plan, self._counters)
         self._phase: Phase = "starting"
         self._step: job.Step | None = None
         self._start_ns = 0
@@ -91,6 +95,7 @@ class _Coordinator:
         ticker = loop.create_task(self._tick_forever())
         try:
             await self._crew.start(self._folder, self._plan.workers, self._secrets, self._plan.pin)
+            await self._scraping.start(self._folder, self._plan, self._secrets)
             await self._work()
         except OpenloopError as e:
             self._error, self._error_code = str(e), e.exit_code
@@ -100,6 +105,7 @@ class _Coordinator:
         if self._error is None and self._undrained:
             await self._drain(self._undrained, DEFAULT_DRAIN_NS)
         await self._crew.leave(LEAVE_S)
+        self._manifest["server_metrics"] = await self._scraping.end()
         ticker.cancel()
         self._journal.write("done")
         self._journal.close()
@@ -112,6 +118,7 @@ class _Coordinator:
             raise _StopIssuingError
         if not ready:
             raise MachineError(f"workers did not start within {START_S:g} s; see {self._folder.log_path}")
+        await self._scraping.ready()
         if self._plan.probe:
             await self._probe()
         for step in self._plan.steps:
@@ -166,15 +173,13 @@ class _Coordinator:
         if step.drain_ns is not None:
             self._phase = "drain"
             await self._drain([step.step_id], step.drain_ns)
-        if self._interrupts or self._error or not any(m.alive for m in self._crew.members):
+        if self._hopeless():
             raise _StopIssuingError
         if step.pause_ns and step is not self._plan.steps[-1]:
             self._phase = "pause"
             begun_ns = end_ns if step.drain_ns is None else clock.monotonic_ns()
             left_s = (begun_ns + step.pause_ns - clock.monotonic_ns()) / 1e9
-            await self._until(lambda: bool(self._interrupts or self._error), max(0.0, left_s))
-            if self._interrupts or self._error:
-                raise _StopIssuingError
+            await self._until(lambda: False, max(0.0, left_s))
 
     async def _drain(self, step_ids: list[int], drain_ns: int) -> None:
         """Wait for what is in flight, then cut it."""
@@ -207,7 +212,8 @@ class _Coordinator:
         return met
 
     def _hopeless(self) -> bool:
-        return bool(self._interrupts or self._error or not any(m.alive for m in self._crew.members))
+        ended = self._interrupts or self._error or self._budget.stopped
+        return bool(ended or not any(m.alive for m in self._crew.members))
 
     # -- what happens meanwhile ---------------------------------------------------------------------------------------------
 
@@ -238,12 +244,22 @@ class _Coordinator:
             self._crew.tell_all({"op": "stop"})
             self._crew.changed.set()
 
+    def _stop_issuing(self, why: str) -> None:
+        self._note(why)
+        self._journal.write("stop", t_ns=clock.monotonic_ns())
+        self._crew.tell_all({"op": "stop"})
+        self._crew.changed.set()
+
+    def _keep_budget(self) -> None:
+        if not self._budget.stopped and self._budget.over():
+            self._budget.stopped = True
+            steps = self._plan.steps
+            self._stop_issuing(self._budget.note(self._step.step_id if self._step else None, len(steps)))
+
     def _interrupt(self) -> None:
         self._interrupts += 1
         if self._interrupts == 1:
-            self._note("stopping: no more arrivals, draining; once more to cut what is in flight")
-            self._journal.write("stop", t_ns=clock.monotonic_ns())
-            self._crew.tell_all({"op": "stop"})
+            self._stop_issuing("stopping: no more arrivals, draining; once more to cut what is in flight")
         elif self._interrupts == 2:
             self._note("cutting what is in flight")
             self._crew.tell_all({"op": "cut", "step_id": None, "why": "interrupt"})
@@ -261,6 +277,7 @@ class _Coordinator:
         while True:
             await asyncio.sleep(TICK_S)
             self._end_the_deaf()
+            self._keep_budget()
             if self._watch is not None:
                 notes, self._notes = tuple(self._notes), []
                 self._watch(self._meter.read(self._phase, self._step, notes))
@@ -281,6 +298,7 @@ class _Coordinator:
 
     async def _finish(self) -> RunEnd:
         self._note_stop()
+        self._manifest["budget"] = self._budget.facts()
         try:
             self._folder.write_manifest(self._manifest)
             await asyncio.to_thread(seal, self._folder)

@@ -29,6 +29,8 @@ NAMES = (
     "step_done",
     "recorded",  # request rows in renamed segments
     "connections",
+    "spent_nano_usd",  # by the target's own usage
+    "guessed_nano_usd",  # the most that answers without usage can have cost
 )
 INDEX = {name: i for i, name in enumerate(NAMES)}
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from generator import clock
 from generator.apis import table
 from generator.apis.api import Call
+from generator.charge import charge
 from generator.counters import INDEX
 from generator.intake import HOLD_NS, Intake
 from generator.job import Plan, Step, Target
@@ -29,6 +30,8 @@ _SENT = INDEX["sent"]
 _IN_FLIGHT = INDEX["in_flight"]
 _STEP_ISSUED = INDEX["step_issued"]
 _STEP_ID = INDEX["step_id"]
+_SPENT = INDEX["spent_nano_usd"]
+_GUESSED = INDEX["guessed_nano_usd"]
 _HOLD_S = 2 * HOLD_NS / 1e9
 
 
@@ -170,6 +173,9 @@ class Desk:
                 self._ledger.text(row)
         self._ledger.request(request_row(stream, outcome, self._plan.run_id, self._worker_id, self._redactor))
         self.unrecorded[stream.step_id] -= 1
+        spent, guessed = charge(stream)
+        self._counters[_SPENT] += spent
+        self._counters[_GUESSED] += guessed
         self._on_closed(stream, outcome)
 
     def _drop(self, stream: Stream) -> None:

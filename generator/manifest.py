@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import importlib.metadata
 import os
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from generator import clock
-from generator.job import Plan
+from generator.job import Plan, Target
 from generator.run_dir import RunDir
 
 _LIBRARIES = ("uvloop", "aiohttp", "httptools", "orjson", "numpy", "pyarrow", "duckdb", "pydantic")
@@ -37,11 +38,26 @@ def begin(plan: Plan, run: RunDir) -> dict[str, Any]:
         "thresholds": list(plan.thresholds),
         "warnings": list(plan.warnings),
         "probe": {},
+        "texts": plan.texts.keep,
+        "server_metrics": {},
+        "prices": {name: _prices(target) for name, target in plan.targets.items()},
+        "budget": None,
         "interrupted": False,
         "lost_workers": [],
         "notes": [],
         "verdict": None,
         "reasons": [],
+    }
+
+
+def _prices(target: Target) -> dict[str, Any] | None:
+    """USD per 10⁶ tokens by tier, with source and date; None where no price is known."""
+    if not target.prices:
+        return None
+    return {
+        "source": target.price_source,
+        "date": target.price_date,
+        "tiers": [dataclasses.asdict(tier) for tier in target.prices],
     }
 
 

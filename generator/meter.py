@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from generator import clock
+from generator.charge import usd
 from generator.counters import Counters, ttft_of_bin
 from generator.job import MANY, Plan, Step
 from generator.progress import Phase, Progress
@@ -21,6 +22,7 @@ class Meter:
     def __init__(self, plan: Plan, counters: Counters) -> None:
         self._plan = plan
         self._counters = counters
+        self._priced = any(target.prices for target in plan.targets.values())
         self._begun_ns = clock.monotonic_ns()
         self._step_start_ns = self._begun_ns
         self._arrivals: Any = None
@@ -64,6 +66,9 @@ class Meter:
             ttft_p50_ms=_quantile_ms(recent, 0.50),
             ttft_p99_ms=_quantile_ms(recent, 0.99),
             late_1ms=counters.total("late_1ms"),
+            spent_usd=usd(counters.total("spent_nano_usd") + counters.total("guessed_nano_usd"))
+            if self._priced
+            else None,
             outcomes={name: n for name in OUTCOMES if (n := counters.total(name))},
             notes=notes,
         )

@@ -33,5 +33,6 @@ class Progress:
     ttft_p50_ms: float | None
     ttft_p99_ms: float | None
     late_1ms: int
+    spent_usd: float | None = None  # what was answered so far; None where no price is known
     outcomes: dict[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()  # what happened since the last one: a worker died, a step ended

@@ -34,7 +34,7 @@ class Preset:
     ``key_needed`` is sent only where that variable is set. ``auth``: the header that carries the key, None for the API's own.
     ``apis``: what it speaks, the default first. ``body``: API → fields that each request carries; those under ``stream_options`` only
     where answers are streamed. ``max_tokens``: API → the body's name for the answer's length where it is not the API's usual one.
-    ``exact``: body fields that make every answer as long as was asked for, none where the provider has no such thing.
+    ``exact``: API → body fields that make every answer as long as was asked for, none where the provider has no such thing.
     ``prices``: its id in genai-prices, None where nothing is to be paid or known.
     """
 
@@ -50,7 +50,7 @@ class Preset:
     request_id_header: str = "x-request-id"
     max_tokens: dict[str, str] = field(default_factory=dict)
     body: dict[str, dict[str, Any]] = field(default_factory=dict)
-    exact: dict[str, Any] = field(default_factory=dict)
+    exact: dict[str, dict[str, Any]] = field(default_factory=dict)
     prices: str | None = None
     notes: tuple[str, ...] = ()
 
@@ -58,7 +58,7 @@ class Preset:
 _OPENAI_USAGE = "streamed: a chunk of its own before [DONE], `choices: []`; `prompt_tokens_details.cached_tokens`, `completion_tokens_details.reasoning_tokens`"
 _NO_PADDING: dict[str, Any] = {"stream_options": {"include_obfuscation": False}}
 _SILENT = Dialect(note="tells no limits")
-_EXACT: dict[str, Any] = {"ignore_eos": True}
+_EXACT: dict[str, dict[str, Any]] = {CHAT: {"ignore_eos": True}, COMPLETIONS: {"ignore_eos": True}}
 
 _ALL = (
     Preset(

@@ -6,6 +6,7 @@ from typing import Any
 
 from generator import scenario_text
 from generator.errors import ScenarioError
+from generator.scenario_provider import FILLED
 from generator.scenario_text import Document, Path
 
 _PLAIN: dict[str, Path] = {
@@ -13,15 +14,25 @@ _PLAIN: dict[str, Path] = {
     "workers": ("workers",),
     "transport": ("transport",),
     "probe": ("probe",),
+    "budget": ("budget",),
+    "prices": ("prices",),
 }
-_OF_TARGET = {"target": "url", "api": "api", "model": "model"}
+_OF_TARGET = {
+    "provider": "provider",
+    "target": "url",
+    "api": "api",
+    "model": "model",
+    "price_in": "price_in",
+    "price_out": "price_out",
+    "price_cached": "price_cached",
+}
 _LENGTHS = ("input_tokens", "output_tokens")
 _KEPT = ("duration", "requests", "warmup", "pause", "drain", "input_tokens", "output_tokens")
 """What the steps that --concurrency and --rate make keep of the first step that they replace."""
 
 
 def apply(document: Document, flags: dict[str, Any], *, from_nothing: bool) -> None:
-    """``flags``: target, api, model, concurrency, rate, duration, requests, input_tokens, output_tokens, seed, workers, transport,
+    """``flags``: target, provider, api, model, price_in, price_out, price_cached, prices, budget, concurrency, rate, duration, requests, input_tokens, output_tokens, seed, workers, transport,
     probe; as text or as numbers, None where not given. Without a scenario a step ends after 30 s unless said. Raises
     ScenarioError.
     """
@@ -42,6 +53,9 @@ def apply(document: Document, flags: dict[str, Any], *, from_nothing: bool) -> N
 
 
 def _targets(document: Document, given: dict[str, Any]) -> None:
+    if "provider" in given:
+        for key in FILLED:
+            document.drop(("target", key))
     for name, key in _OF_TARGET.items():
         if name not in given:
             continue
@@ -49,7 +63,8 @@ def _targets(document: Document, given: dict[str, Any]) -> None:
             raise ScenarioError(
                 f"{_flag(name)}: the scenario compares several targets; use --set targets.NAME.{key}=… for one of them"
             )
-        document.put(("target", key), str(given[name]), _flag(name))
+        value = _value(given[name], name) if name.startswith("price") else str(given[name])
+        document.put(("target", key), value, _flag(name))
     if given.get("target") not in (None, "simulator"):
         document.drop(("target", "simulator"))
 

@@ -17,6 +17,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 # Values stay text: the scenario's own reader knows the units, and names the flag in its errors.
 FLAGS: dict[str, tuple[tuple[str, ...], str, str]] = {
     "target": (("--target",), "URL", "Base URL of the target; `simulator` starts the built-in endpoint."),
+    "provider": (("--provider",), "NAME", "Preset of `openloop providers`: fills URL, API, key and quirks."),
     "api": (("--api",), "API", "What the target speaks: openai-chat, ..."),
     "model": (("--model",), "MODEL", "Model to ask for."),
     "concurrency": (("--concurrency",), "N[,N...]", "Closed loop: this many slots, a step each."),
@@ -25,6 +26,11 @@ FLAGS: dict[str, tuple[tuple[str, ...], str, str]] = {
     "requests": (("--requests",), "N", "Requests of each step, in place of a duration."),
     "input_tokens": (("--input-tokens",), "N", "Length of each prompt."),
     "output_tokens": (("--output-tokens", "--max-tokens"), "N", "Length to ask for."),
+    "prices": (("--prices",), "FILE", "TOML file of prices by model, USD per million tokens."),
+    "price_in": (("--price-in",), "USD", "Price of a million input tokens."),
+    "price_out": (("--price-out",), "USD", "Price of a million output tokens."),
+    "price_cached": (("--price-cached",), "USD", "Price of a million cached input tokens."),
+    "budget": (("--budget",), "USD", "Stop issuing once this much was spent ($5), drain and seal."),
     "seed": (("--seed",), "N", "Seed of the schedule, the lengths and the prompts."),
     "workers": (("--workers",), "N", "Worker processes; as many as the machine has to spare unless said."),
     "transport": (

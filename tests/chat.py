@@ -1,4 +1,4 @@
-"""How tests feed a chat decoder, and how they compare what it understood."""
+"""How tests feed a decoder, that of chat unless said, and how they compare what it understood."""
 
 from __future__ import annotations
 
@@ -7,28 +7,31 @@ from typing import Any
 
 import orjson
 
-from generator.apis.api import Answer
+from generator.apis.api import Answer, Api
 from generator.apis.openai_chat import OpenAIChat
 from generator.rows import TOKEN
 from generator.schema import KINDS
 
 GOLDEN = Path(__file__).parent / "golden"
 SSE = "text/event-stream"
+CHAT = OpenAIChat()
 C, R, T, F = (KINDS.index(kind) for kind in ("content", "reasoning", "tool", "refusal"))
 
 
-def run(reads: list[bytes], content_type: str = SSE, certain: bool = True) -> tuple[list[tuple[Any, ...]], Answer]:
+def run(
+    reads: list[bytes], content_type: str = SSE, certain: bool = True, api: Api = CHAT, keep_text: bool = False
+) -> tuple[list[tuple[Any, ...]], Answer]:
     """Rows as the fields of rows.TOKEN, reads stamped 1000, 1001, …"""
     rows: list[bytes] = []
-    decoder = OpenAIChat().decoder(42, content_type, rows.append)
+    decoder = api.decoder(42, content_type, rows.append, keep_text)
     for n, payload in enumerate(reads):
         decoder.feed(payload, 1000 + n, n, certain)
     return [TOKEN.unpack(row) for row in rows], decoder.finish()
 
 
-def meaning(reads: list[bytes], content_type: str = SSE) -> tuple[Any, ...]:
+def meaning(reads: list[bytes], content_type: str = SSE, api: Api = CHAT, keep_text: bool = False) -> tuple[Any, ...]:
     """All that must not depend on how the bytes were read."""
-    rows, answer = run(reads, content_type)
+    rows, answer = run(reads, content_type, api=api, keep_text=keep_text)
     facts = {
         name: getattr(answer, name)
         for name in Answer.__dataclass_fields__

@@ -69,7 +69,8 @@ GOLDEN = [
     ("  model: some", "  modle: some", "s.yaml:6: target.modle: unknown key; nearest: 'model'"),
     ("duration: 30s", "durration: 30s", "s.yaml:10: steps.0.durration: unknown key; nearest: 'duration'"),
     ("attainment", "attain", "s.yaml:12: slo.attain: unknown key; nearest: 'attainment'"),
-    ("openai-chat", "openai-chatt", "s.yaml:5: target.api: unknown API 'openai-chatt'; this version speaks openai-chat"),
+    ("openai-chat", "openai-chatt", ("s.yaml:5: target.api: unknown API 'openai-chatt'; this version speaks openai-chat, "
+     "openai-completions, openai-responses, anthropic-messages, openai-embeddings, http-json")),
     ("poisson", "poison", ("s.yaml:10: steps.0.arrivals: 'poison' is not one of 'poisson', 'constant', 'gamma', 'trace' or "
      "'closed'; nearest: 'poisson'")),
     ("20/s", "20", "s.yaml:10: steps.0.rate: a rate with its unit is wanted, such as 20/s, not 20; write 20/s"),
@@ -107,9 +108,9 @@ GOLDEN = [
     ("input_tokens: 512", "input_tokens: {uniform: [9, 3]}", ("s.yaml:8: workload.input_tokens.uniform: uniform wants [lowest, highest], at least 1 and "
      "in order, not [9, 3]")),
     ("input_tokens: 512", "input_tokens: {fixed: 3, zipf: {exponent: 1, max: 9}}", ("s.yaml:8: workload.input_tokens: exactly one of fixed, uniform, normal, "
-     "lognormal, zipf is wanted, not fixed and zipf")),
+     "lognormal, zipf, empirical is wanted, not fixed and zipf")),
     ("workload: {input_tokens: 512, output_tokens: 128}", "workload: 512", ("s.yaml:8: workload: a mapping is wanted (known: name, input_tokens, "
-     "output_tokens, prompts, shared_prefix_tokens), not 512")),
+     "output_tokens, prompts, lengths, shared_prefix_tokens, shared_prefix), not 512")),
     ("  - {arrivals: closed, concurrency: 64, requests: 1000}", "  - closed", ("s.yaml:11: steps.1: a mapping is wanted (known: name, arrivals, rate, burstiness, "
      "concurrency, think, trace, duration, requests, warmup, pause, drain, max_in_flight, input_tokens, output_tokens), not 'closed'")),
     ("name: rate-staircase", "name: a/b", "s.yaml:1: name: 'a/b': letters, digits, spaces, '.', '_' and '-' only, at most 100, first a letter or digit"),

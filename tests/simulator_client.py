@@ -17,6 +17,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 ROOT = Path(__file__).parents[1]
+Body = dict[str, Any]
 TIMEOUT_S = 30.0
 FAST = {"ttft": "2ms", "itl": "1ms", "jitter": 0}
 
@@ -91,6 +92,30 @@ def chat(
     return body
 
 
+def completion(
+    tokens: int | None = 4, *, stream: bool = True, prompt: object = "three little words", **more: object
+) -> Body:
+    return _with({"model": "m", "stream": stream, "prompt": prompt, **more}, "max_tokens", tokens)
+
+
+def response(
+    tokens: int | None = 4, *, stream: bool = True, given: object = "three little words", **more: object
+) -> Body:
+    return _with({"model": "m", "stream": stream, "input": given, **more}, "max_output_tokens", tokens)
+
+
+def message(tokens: int | None = 4, *, stream: bool = True, prompt: str = "three little words", **more: object) -> Body:
+    body = {"model": "m", "stream": stream, "messages": [{"role": "user", "content": prompt}], **more}
+    return _with(body, "max_tokens", tokens)
+
+
+def _with(body: Body, name: str, tokens: int | None) -> Body:
+    return body if tokens is None else body | {name: tokens}
+
+
+ANTHROPIC = {"anthropic-version": "2023-06-01"}
+
+
 def request(
     body: dict[str, Any] | bytes | None,
     headers: dict[str, str] | None = None,
@@ -119,11 +144,17 @@ class Response:
 
     def events(self) -> list[Any]:
         """Data of the body's events, JSON decoded where it is JSON."""
+        return [data for _, data in self.named_events()]
+
+    def named_events(self) -> list[tuple[str, Any]]:
+        """(name, data) of each event; the name is empty where it has none."""
         found = []
         for event in self.body.decode().split("\n\n"):
             if event:
-                assert event.startswith("data: ")
-                found.append(_decoded(event.removeprefix("data: ")))
+                *names, data = event.split("\n")
+                assert data.startswith("data: ")
+                assert all(line.startswith("event: ") for line in names)
+                found.append((names[0].removeprefix("event: ") if names else "", _decoded(data.removeprefix("data: "))))
         return found
 
     def deltas(self, name: str = "content") -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -9,7 +10,9 @@ import subprocess
 from collections import Counter
 
 import pytest
-from simulator_client import ROOT, TIMEOUT_S, Reader, ask, chat, command, request, running
+from simulator_client import ANTHROPIC, ROOT, TIMEOUT_S, Reader, Response, ask, chat, command, request, running
+
+from simulator.words import fingerprint
 
 MS = 1_000_000
 
@@ -143,3 +146,49 @@ def test_wrong_options_exit_with_2(options, words):
     done = subprocess.run(command(**options), cwd=ROOT, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
     assert done.returncode == 2
     assert words in done.stderr
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_the_log_proves_a_conversations_history(tmp_path, stream):
+    """What a later turn sends as the assistant's words has the fingerprint of the answer that was given, in all APIs with messages."""
+    paths = {"/v1/chat/completions": "messages", "/v1/messages": "messages", "/v1/responses": "input"}
+    with running(truth=tmp_path, reasoning="50%") as server:
+        for path, field in paths.items():
+            first = [{"role": "user", "content": "one two"}]
+            body = {"model": "m", "stream": stream, "max_tokens": 6, field: first}
+            said = content(path, ask(server, body, ANTHROPIC, path=path))
+            turns = [*first, {"role": "assistant", "content": said}, {"role": "user", "content": "three"}]
+            ask(server, body | {field: turns}, ANTHROPIC, path=path)
+        server.stop()
+    rows = server.rows("requests")
+    for first, second in zip(rows[::2], rows[1::2], strict=True):
+        assert first["api"] == second["api"]
+        assert (first["messages"], second["messages"]) == (1, 3)
+        assert second["roles"] == ["user", "assistant", "user"]
+        assert second["message_hashes"][0] == first["message_hashes"][0]
+        assert second["message_hashes"][1] == first["answer_hash"]
+        assert second["message_hashes"][2] != first["message_hashes"][0]
+
+
+def content(path: str, found: Response) -> str:
+    """The answer's text, reasoning left out."""
+    if found.headers["content-type"] == "application/json":
+        document = json.loads(found.body)
+        if path == "/v1/chat/completions":
+            return document["choices"][0]["message"]["content"]
+        part = document["content"] if path == "/v1/messages" else document["output"][-1]["content"]
+        return part[-1]["text"]
+    if path == "/v1/chat/completions":
+        return "".join(found.deltas())
+    if path == "/v1/messages":
+        deltas = [event["delta"] for event in found.events() if event["type"] == "content_block_delta"]
+        return "".join(delta.get("text", "") for delta in deltas)
+    return "".join(event["delta"] for event in found.events() if event["type"] == "response.output_text.delta")
+
+
+def test_an_answer_that_was_cut_is_hashed_as_far_as_it_came(tmp_path):
+    """The history that a client can know of is what was sent."""
+    with running(truth=tmp_path) as server:
+        cut = ask(server, chat(8), {"x-sim-fault": "truncated"})
+        server.stop()
+    assert server.rows("requests")[0]["answer_hash"] == fingerprint("".join(cut.deltas()))

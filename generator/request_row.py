@@ -105,6 +105,7 @@ def request_row(stream: Stream, outcome: str, run_id: str, worker_id: int, redac
         "in_flight": stream.in_flight,
         "last_read_before_ns": stream.last_read_before_ns,
         "prompt_words": prompt.words,
+        "turns": prompt.turns,
         "tags": spec.tags if spec is not None else None,
         "server_request_id": None if server_id == f"{run_id}-{stream.request_id}" else server_id,
         "cache_write_tokens": answer.cache_write_tokens,

@@ -108,6 +108,7 @@ REQUESTS = pa.schema(
         ),  # arrival before the first token's read: lower bound of an inexact first stamp
         ("prompt_words", pa.int32()),  # words of a synthetic prompt; NULL for others
         ("server_request_id", _TEXT),  # the target's own request id, where its headers give one
+        ("turns", pa.int32()),  # turns that its session is to have; NULL outside conversations
         ("tags", _TEXT),  # the workload's tags, "key=value,key=value", keys sorted; NULL without
         ("cache_write_tokens", pa.int32()),  # part of input_tokens that was written to the target's cache, by its count
         ("price_cache_write", pa.float64()),  # USD per 10⁶ tokens written to the cache; NULL where unknown

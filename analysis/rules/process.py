@@ -57,14 +57,15 @@ def _tests(evidence: Evidence, step: Row) -> list[Test]:
 
 
 def sends_s(evidence: Evidence, step: Row) -> Floats:
-    """When the step's requests left, sorted seconds from its start: sent on a connection that existed, else issued, because what a
-    new connection takes is the target's.
+    """When the step's arrivals left, sorted seconds from its start: sent on a connection that existed, else issued, because what a
+    new connection takes is the target's. Of a conversation the first turn: the others wait for answers.
     """
     rows = evidence.con.execute(
         """
         SELECT CASE WHEN connected_ns IS NULL THEN coalesce(sent_ns, issued_ns) ELSE issued_ns END - ? AS offset_ns
         FROM requests
         WHERE run_id = ? AND step_id = ? AND issued_ns IS NOT NULL AND outcome NOT IN ('dropped', 'lost')
+            AND coalesce(turn, 1) = 1
         ORDER BY offset_ns
         """,
         [step["start_ns"], evidence.run_id, step["step_id"]],

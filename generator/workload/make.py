@@ -22,8 +22,8 @@ from generator.workload.synthetic import CODE_WORDS, Synthetic
 class Prompt:
     """``input_tokens`` is what the text is meant to come to (None: a dataset's own), ``output_tokens`` what to ask for (None: the
     target's own limit), ``words`` those of a synthetic text; ``messages`` and ``record`` as in ``api.Call``. ``spec`` is the workload that
-    made it where a step has several; ``session_id``, ``turn`` (from 1) and ``keep_text`` (the answer is part of the next turn) are a
-    conversation's.
+    made it where a step has several; ``session_id``, ``turn`` (from 1) of ``turns`` and ``keep_text`` (the answer is part of the next
+    turn) are a conversation's.
     """
 
     text: str
@@ -35,6 +35,7 @@ class Prompt:
     spec: WorkloadSpec | None = None
     session_id: int | None = None
     turn: int | None = None
+    turns: int | None = None
     keep_text: bool = False
 
 

@@ -77,7 +77,8 @@ class Conversations(TurnCounts):
             spec=spec,
             session_id=self._first_id + s * self._most,
             turn=k + 1,
-            keep_text=k + 1 < part.turns(own),
+            turns=(turns := part.turns(own)),
+            keep_text=k + 1 < turns,
         )
 
     def heard(self, s: int, asked: Prompt, text: str) -> None:

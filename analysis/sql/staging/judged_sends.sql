@@ -4,7 +4,8 @@
 -- column: run_id, request_id, step_id, worker_id [-] the request; probes are left out, warm-up is not
 -- column: attempted [-] the generator did its part: it sent the request, or the target refused the connection or let it run out of time
 -- column: judges_lateness [-] its lateness is the generator's. In a closed loop not so for a slot's first request, whose moment is
---   arbitrary, nor for slots of one worker freed within 1 ms of one another: the target freed them together, and one is sent at a time
+--   arbitrary, nor for slots of one worker freed within 1 ms of one another: the target freed them together, and one is sent at a time.
+--   The later turns of conversations wait for answers as slots do, whatever starts their sessions
 -- column: judges_send [-] its send delay is the generator's: sent, once, on a connection that existed
 -- column: lateness_ms [ms] issued − scheduled
 -- column: send_delay_ms [ms] sent − issued
@@ -22,8 +23,10 @@ WITH placed AS (
         r.resent,
         (r.issued_ns - r.scheduled_ns) / 1e6 AS lateness_ms,
         (r.sent_ns - r.issued_ns) / 1e6 AS send_delay_ms,
-        w.closed,
-        r.request_id % 1000000000 < greatest(w.concurrency, coalesce(w.concurrency_end, 0)) AS slots_first,
+        w.closed OR coalesce(r.turn > 1, false) AS waited,
+        w.closed
+        AND r.request_id % 1000000000 // coalesce(w.session_turns, 1) < greatest(w.concurrency, coalesce(w.concurrency_end, 0))
+        AND coalesce(r.turn, 1) = 1 AS slots_first,
         r.scheduled_ns - lag(r.scheduled_ns) OVER neighbours AS after_last_ns,
         lead(r.scheduled_ns) OVER neighbours - r.scheduled_ns AS before_next_ns
     FROM requests AS r
@@ -39,7 +42,7 @@ SELECT
     sent_ns IS NOT NULL OR (issued_ns IS NOT NULL AND outcome IN ('connect_error', 'timeout')) AS attempted,
     issued_ns IS NOT NULL
     AND NOT (
-        closed
+        waited
         AND (
             slots_first
             OR coalesce(after_last_ns <= 1000000, false)

@@ -13,6 +13,7 @@
 -- column: window_start_ns, window_end_ns [ns] the measurement window [start + warmup, end)
 -- column: window_s [s] its length; NULL where it is empty
 -- column: planned_arrivals, offered [requests] arrivals in the schedule, and those due before issuing ended
+-- column: session_turns [turns] the most that a session of the step may have; NULL outside conversations
 -- column: run_start_ns [ns] start of the run's first step: the zero of the timeline
 
 WITH seen AS (
@@ -64,5 +65,6 @@ SELECT
     nullif(greatest(end_ns - start_ns - warmup_ns, 0), 0) / 1e9 AS window_s,
     planned_arrivals,
     offered,
+    session_turns,
     min(start_ns) OVER (PARTITION BY run_id) AS run_start_ns
 FROM known

@@ -1,0 +1,60 @@
+-- name: by_workload
+-- question: How did each of a step's workloads fare?
+-- grain: run_id, step_id, workload
+-- column: run_id, step_id, workload [-] the workload, in its step
+-- column: target, api [-] where it went
+-- column: tags [-] its tags, key=value,key=value; NULL without
+-- column: requests, ok_requests [requests] of phase main; of these, ended ok
+-- column: success_share [-] ok / requests
+-- column: request_share [-] of the requests of its step
+-- column: mean_input_tokens, mean_output_tokens [tokens] as counted in answers that ended ok
+-- column: ttft_p50_ms, ttft_p99_ms [ms] TTFT of those that ended ok; p99 is NULL where n is too small to bound it, here and below
+-- column: tpot_p50_ms, tpot_p99_ms [ms] time per output token
+-- column: e2e_p50_ms, e2e_p99_ms [ms] end to end
+-- column: output_tps [tokens/s] output tokens that arrived inside the step's window, over it
+
+WITH grouped AS (
+    SELECT
+        r.run_id,
+        r.step_id,
+        r.workload,
+        any_value(r.target) AS target,
+        any_value(r.api) AS api,
+        any_value(r.tags) AS tags,
+        count(*) FILTER (WHERE m.phase = 'main') AS requests,
+        count(*) FILTER (WHERE m.phase = 'main' AND m.outcome = 'ok') AS ok_requests,
+        avg(m.input_tokens) FILTER (WHERE m.phase = 'main' AND m.outcome = 'ok') AS mean_input_tokens,
+        avg(m.output_tokens) FILTER (WHERE m.phase = 'main' AND m.outcome = 'ok') AS mean_output_tokens,
+        distribution(CASE WHEN m.phase = 'main' AND m.outcome = 'ok' THEN m.ttft_ms END, NULL::DOUBLE) AS ttft,
+        distribution(CASE WHEN m.phase = 'main' AND m.outcome = 'ok' THEN m.tpot_ms END, NULL::DOUBLE) AS tpot,
+        distribution(CASE WHEN m.phase = 'main' AND m.outcome = 'ok' THEN m.e2e_ms END, NULL::DOUBLE) AS e2e,
+        sum(t.output_tokens) AS window_tokens
+    FROM requests AS r
+    JOIN request_metrics AS m USING (run_id, request_id)
+    JOIN window_tokens AS t USING (run_id, request_id)
+    WHERE r.step_id >= 0
+    GROUP BY r.run_id, r.step_id, r.workload
+)
+
+SELECT
+    g.run_id,
+    g.step_id,
+    g.workload,
+    g.target,
+    g.api,
+    g.tags,
+    g.requests,
+    g.ok_requests,
+    g.ok_requests / nullif(g.requests, 0) AS success_share,
+    g.requests / nullif(sum(g.requests) OVER (PARTITION BY g.run_id, g.step_id), 0) AS request_share,
+    g.mean_input_tokens,
+    g.mean_output_tokens,
+    g.ttft.p50_ms AS ttft_p50_ms,
+    g.ttft.p99_ms AS ttft_p99_ms,
+    g.tpot.p50_ms AS tpot_p50_ms,
+    g.tpot.p99_ms AS tpot_p99_ms,
+    g.e2e.p50_ms AS e2e_p50_ms,
+    g.e2e.p99_ms AS e2e_p99_ms,
+    g.window_tokens / w.window_s AS output_tps
+FROM grouped AS g
+JOIN step_windows AS w USING (run_id, step_id)

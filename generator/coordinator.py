@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
-from generator import clock, job, manifest, probing
+from generator import clock, exact, job, manifest, probing
 from generator.budget import Budget
 from generator.counters import Counters
+from generator.credentials import resolve_plan
 from generator.crew import Crew, Event, Member
 from generator.errors import MachineError, OpenloopError, TargetError
 from generator.journal import Journal
@@ -119,12 +120,18 @@ class _Coordinator:
         if not ready:
             raise MachineError(f"workers did not start within {START_S:g} s; see {self._folder.log_path}")
         await self._scraping.ready()
+        told = resolve_plan(self._plan, self._secrets)
+        exact_words = await asyncio.to_thread(exact.learn, told, self._folder)
+        corrections: dict[str, job.Correction] = {}
         if self._plan.probe:
-            await self._probe()
+            corrections = await self._probe(exact_words)
+        if exact_words:
+            await asyncio.to_thread(exact.verify, told, self._folder, corrections)
         for step in self._plan.steps:
             await self._run_step(step)
 
-    async def _probe(self) -> None:
+    async def _probe(self, exact_words: Mapping[str, int]) -> dict[str, job.Correction]:
+        """``exact_words``: of targets whose tokenizer was asked, how many words it has."""
         self._phase = "probe"
         first = self._crew.members[0]
         self._crew.tell(first, {"op": "probe"})
@@ -132,28 +139,35 @@ class _Coordinator:
         await self._until(
             lambda: ("probed", None) in first.said or not first.alive, sum(limits) * self._plan.probe + 10
         )
-        corrections: dict[str, Any] = {}
+        corrections: dict[str, job.Correction] = {}
         for name, probes in self._probed.items():
             trouble = probing.hopeless(name, probes)
             if trouble is not None:
                 raise TargetError(
                     f"{trouble}; stopped after {len(probes)} probe requests (`probe: 0` runs all the same)"
                 )
-            learned = probing.correction(probes)
+            learned = exact.corrected(name, probes) if name in exact_words else probing.correction(probes)
             answered = sum(p["outcome"] == "ok" for p in probes)
             self._manifest["probe"][name] = {"requests": len(probes), "ok": answered}
             if learned is not None:
-                corrections[name] = asdict(learned)
+                corrections[name] = learned
                 self._manifest["probe"][name] |= asdict(learned)
+            if name in exact_words:
+                self._manifest["probe"][name]["tokenizer_words"] = exact_words[name]
+                if learned is None:
+                    self._note(
+                        f"probe of {name}: no usage was told, so prompts have their length without the template's tokens"
+                    )
             for text in {p["error"] for p in probes if p["error"]}:
                 self._note(f"probe of {name}: {text}")
         for step in self._plan.steps:
-            trouble = too_short(step, job.Correction(**corrections.get(step.target, {})))
+            trouble = too_short(step, corrections.get(step.target, job.Correction()))
             if trouble is not None:
                 self._manifest["warnings"].append(trouble)
                 self._note(trouble)
-        self._crew.tell_all({"op": "correct", "targets": corrections})
+        self._crew.tell_all({"op": "correct", "targets": {name: asdict(c) for name, c in corrections.items()}})
         self._folder.write_manifest(self._manifest)
+        return corrections
 
     async def _run_step(self, step: job.Step) -> None:
         await self._say("prepare", "prepared", step.step_id, PREPARE_S)

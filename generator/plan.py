@@ -228,7 +228,13 @@ def _schedules(
             spec, block_tokens = step.workload, step_form.trace.block_tokens
             if FROM_TRACE in (spec.input_tokens, spec.output_tokens):
                 lengths[step.step_id] = replayed.lengths[: len(due)]
-            if replayed.ids is not None and block_tokens and spec.input_tokens == FROM_TRACE and step.turns is None:
+            if (
+                replayed.ids is not None
+                and block_tokens
+                and spec.input_tokens == FROM_TRACE
+                and step.turns is None
+                and not step.mix
+            ):
                 arrays.blocks(step.step_id, replayed, len(due))
                 spec = replace(spec, block_tokens=block_tokens)
             counted.append(replace(step, workload=spec, planned_arrivals=len(due)))

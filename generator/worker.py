@@ -156,7 +156,12 @@ class Worker:
                 raise ValueError(f"control: unknown op {unknown!r}")
 
     def _fault(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        """An exception that nobody expected, in a callback or a task: a fault of ours, which must not pass for the target's."""
+        """An exception that nobody expected, in a callback or a task: a fault of ours, which must not pass for the target's; or an error that
+        a person can mend and that showed late, as a length that cannot be had."""
+        fault = context.get("exception")
+        if isinstance(fault, OpenloopError):
+            self._say("error", message=str(fault), exit_code=fault.exit_code)
+            return
         loop.default_exception_handler(context)
         what = repr(context.get("exception") or context.get("message"))
         self._say("error", message=f"worker {self._id} failed: {what}; see {self._run.log_path}", exit_code=1)

@@ -45,7 +45,8 @@ class Groups:
             order = self._rounds[number] = np.random.default_rng(seed).permutation(self._groups * (self._prompts or 1))
             if len(self._rounds) > _KEPT:
                 self._rounds.popitem(last=False)
-        return int(order[within]) % self._groups + (number * self._groups if self._prompts is not None else 0)
+        # Several workloads of one step count from far apart; they do not share their prefixes.
+        return int(order[within]) % self._groups + (n >> 24 if self._prompts is None else number) * self._groups
 
     def text(self, n: int, count: int) -> str:
         """A prompt of ``count`` words; at least one is its own."""

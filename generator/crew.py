@@ -19,6 +19,12 @@ Event = dict[str, Any]
 _PACKAGE_PARENT = str(Path(__file__).resolve().parent.parent)
 
 
+def environment() -> dict[str, str]:
+    """That of this process, with this package first on the path of those that it starts."""
+    paths = [_PACKAGE_PARENT, *filter(None, [os.environ.get("PYTHONPATH")])]
+    return dict(os.environ) | {"PYTHONPATH": os.pathsep.join(paths)}
+
+
 class Member:
     """One worker process."""
 
@@ -45,9 +51,6 @@ class Crew:
 
     async def start(self, run: RunDir, workers: int, secrets: dict[str, str], pin: bool) -> None:
         """Start every worker; each says ``ready`` when it is."""
-        environment = dict(os.environ)
-        paths = [_PACKAGE_PARENT, *filter(None, [environment.get("PYTHONPATH")])]
-        environment["PYTHONPATH"] = os.pathsep.join(paths)
         cpus = sorted(os.sched_getaffinity(0)) if pin else []
         with run.log_path.open("ab") as log:
             for number in range(workers):
@@ -59,7 +62,7 @@ class Crew:
                     stdin=asyncio.subprocess.PIPE,
                     stdout=asyncio.subprocess.PIPE,
                     stderr=log,
-                    env=environment,
+                    env=environment(),
                     start_new_session=True,
                 )
                 member = Member(number, process)

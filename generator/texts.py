@@ -75,7 +75,7 @@ class TextKeeper:
             )
             return None
         self._room_bytes -= size_bytes
-        return (self._run_id, stream.request_id, *(data and data.decode() for data in kept), truncated)
+        return (self._run_id, stream.request_id, *(None if data is None else data.decode() for data in kept), truncated)
 
     def _clean(self, text: str | None) -> bytes | None:
         """Cut, without secrets. A lone surrogate, which JSON may spell and UTF-8 cannot, becomes ``?``."""

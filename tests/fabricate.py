@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from generator.run_dir import RunDir
-from generator.schema import KINDS, REQUESTS_A_STEP, TABLES
+from generator.schema import KINDS, OPTIONAL_TABLES, REQUESTS_A_STEP, TABLES
 
 Row = dict[str, Any]
 RUN = "run-1"
@@ -27,9 +27,10 @@ START_NS = 1_000 * S
 
 
 def _row(table: str, given: Row) -> Row:
-    unknown = set(given) - set(TABLES[table].names)
+    schema = (TABLES | OPTIONAL_TABLES)[table]
+    unknown = set(given) - set(schema.names)
     assert not unknown, f"{table} has no columns {sorted(unknown)}"
-    return dict.fromkeys(TABLES[table].names) | given
+    return dict.fromkeys(schema.names) | given
 
 
 def step(step_id: int = 0, duration_s: float = 10.0, **columns: Any) -> Row:
@@ -106,6 +107,18 @@ def beat(worker_id: int = 0, second: int = 0, **columns: Any) -> Row:
     return _row("health", usual | columns)
 
 
+def text(of: Row, **columns: Any) -> Row:
+    """What the request row ``of`` asked and was told."""
+    usual: Row = {"run_id": of["run_id"], "request_id": of["request_id"], "prompt": "Why?", "response": "Because."}
+    return _row("texts", usual | {"truncated": False} | columns)
+
+
+def figure(name: str, value: float | None, second: float = 0.0, **columns: Any) -> Row:
+    """A target's own figure, ``second`` seconds after START_NS: a gauge unless told otherwise."""
+    usual: Row = {"run_id": RUN, "target": "target", "t_ns": START_NS + round(second * S), "name": name}
+    return _row("server_metrics", usual | {"labels": "{}", "kind": "gauge", "value": value} | columns)
+
+
 def manifest(**keys: Any) -> Row:
     """What the coordinator writes of a good run on one worker, before a verdict."""
     usual: Row = {
@@ -137,6 +150,8 @@ def write(
     requests: Iterable[Row] = (),
     tokens: Iterable[Row] = (),
     health: Iterable[Row] = (),
+    texts: Iterable[Row] = (),
+    server_metrics: Iterable[Row] = (),
     sealed: bool = True,
     **keys: Any,
 ) -> RunDir:
@@ -145,6 +160,9 @@ def write(
     (path / "plan").mkdir(parents=True)
     run.segments.mkdir()
     run.write_manifest(manifest(**keys))
+    for table, rows in {"texts": list(texts), "server_metrics": list(server_metrics)}.items():
+        if rows:
+            pq.write_table(pa.Table.from_pylist(rows, OPTIONAL_TABLES[table]), run.table_path(table))
     sort = {"requests": "request_id", "tokens": "request_id", "health": "t_ns", "steps": "step_id"}
     for table, rows in {"steps": steps, "requests": requests, "tokens": tokens, "health": health}.items():
         listed = sorted(rows, key=lambda r: r[sort[table]])

@@ -36,8 +36,16 @@ def given_run(tmp_path, given):
         tokens += [chunk | changes.get(i, {}) for i, chunk in enumerate(chunks)]
     steps = [fabricate.step(**s) for s in given.get("steps", [])]
     health = [fabricate.beat(**h) for h in given.get("health", [])]
+    asked = {r["request_id"]: r for r in requests}
     return fabricate.write(
-        tmp_path / "run", steps=steps, requests=requests, tokens=tokens, health=health, **given.get("manifest", {})
+        tmp_path / "run",
+        steps=steps,
+        requests=requests,
+        tokens=tokens,
+        health=health,
+        texts=[fabricate.text(asked[t["request_id"]], **t) for t in given.get("texts", [])],
+        server_metrics=[fabricate.figure(**f) for f in given.get("figures", [])],
+        **given.get("manifest", {}),
     )
 
 

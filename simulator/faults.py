@@ -26,7 +26,9 @@ class Fault:
 FAULTS = {
     "429": Fault("refuse with status 429 before anything starts", ENDS, refusal=troubles.RATE),
     "quota": Fault(
-        "refuse because the money is spent: 429 with insufficient_quota, 402 by Anthropic", ENDS, refusal=troubles.QUOTA
+        "refuse because the money is spent: 429 with insufficient_quota, 402 by Anthropic and plain",
+        ENDS,
+        refusal=troubles.QUOTA,
     ),
     "500": Fault("answer with status 500", ENDS, refusal=troubles.FAILED),
     "503": Fault("answer with status 503, overloaded; 529 by Anthropic", ENDS, refusal=troubles.OVERLOADED),

@@ -30,7 +30,7 @@ def parse(request: HttpRequest, settings: Settings) -> Asked:
     text = next((asked[name] for name in _FIELDS if isinstance(asked.get(name), str)), "")
     said = Conversation()
     said.take("input", text)
-    style = _ACCEPTED.get(request.headers.get(b"accept", b"").split(b";")[0].strip())
+    style = _style(request.headers.get(b"accept", b""))
     stream = asked.get("stream") is True or (style is not None and asked.get("stream") is not False)
     max_tokens = length_of(asked, ("max_tokens",), settings.output_tokens_max)
     own = tuple(f" {word}" for word in text.upper().split())
@@ -46,6 +46,12 @@ def parse(request: HttpRequest, settings: Settings) -> Asked:
         roles=said.roles,
         message_hashes=said.hashes,
     )
+
+
+def _style(accept: bytes) -> str | None:
+    """The first of the types in ``accept`` that is one of a stream's; what q= says is not looked at."""
+    types = (part.split(b";")[0].strip() for part in accept.split(b","))
+    return next((_ACCEPTED[name] for name in types if name in _ACCEPTED), None)
 
 
 def _record(body: bytes) -> Any:

@@ -1,7 +1,8 @@
 """Errors as each kind of API tells them: status, type and code, and the body around them.
 
 OpenAI's shape is ``{"error": {message, type, param, code}}``; Anthropic's ``{"type": "error", "error": {type, message},
-"request_id"}``, with 402 for money and 529 for overload; a plain service's ``{"detail": message}``, as FastAPI writes it.
+"request_id"}``, with 402 for money and 529 for overload; a plain service's ``{"detail": message}``, as FastAPI writes it, with 402
+for money, since it has no other word for it.
 """
 
 from __future__ import annotations
@@ -57,8 +58,8 @@ _MESSAGES = {
 
 
 def status(shape: str, kind: str) -> int:
-    """The HTTP status of ``kind``. A plain service has OpenAI's."""
-    return _TOLD.get(shape, _TOLD[OPENAI])[kind][0]
+    """The HTTP status of ``kind``. A plain service has OpenAI's, but for money."""
+    return 402 if (shape, kind) == (PLAIN, QUOTA) else _TOLD.get(shape, _TOLD[OPENAI])[kind][0]
 
 
 def words(shape: str, kind: str) -> tuple[str, str | None]:

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from simulator_client import (
     ANTHROPIC,
-    Reader,
     Response,
     Running,
     ask,
@@ -74,13 +73,16 @@ def error_words(path: str, document: dict[str, Any]) -> set[str]:
 @pytest.mark.parametrize("path", UNSTREAMED)
 @pytest.mark.parametrize("fault", [name for name, fault in FAULTS.items() if fault.refusal])
 def test_refusals_are_told_in_the_apis_own_words(server: Running, path, fault):
-    """Status and error type by provider: 529 and 402 are Anthropic's alone; a plain service says only why."""
+    """Status and error type by provider: 529 is Anthropic's alone; a plain service says only why."""
     found = broken(server, path, fault, UNSTREAMED[path])
     told = error_words(path, json.loads(found.body))
     anthropic = path == "/v1/messages"
     status, words = {
         "429": (429, {"rate_limit_error"} if anthropic else {"requests", "rate_limit_exceeded"}),
-        "quota": (402 if anthropic else 429, {"billing_error"} if anthropic else {"insufficient_quota"}),
+        "quota": (
+            402 if path in ("/v1/messages", "/v1/predict") else 429,
+            {"billing_error"} if anthropic else {"insufficient_quota"},
+        ),
         "500": (500, {"api_error"} if anthropic else {"server_error"}),
         "503": (
             529 if anthropic else 503,

@@ -2,7 +2,7 @@
 
 Open loop: the schedule says which they were. Closed loop: the worker's own word at the end of issuing, or else the counters, which
 outlive their writer, say how many requests it had sent in its step; those without a row are its slots' lowest arrival numbers
-that are missing.
+that are missing. ``lost_turns`` knows which of a conversation's turns were due.
 """
 
 from __future__ import annotations
@@ -13,11 +13,14 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from generator.counters import Counters
-from generator.job import Plan, Step
+from generator.job import MANY, Plan, Step
 from generator.journal import History, StepFacts
+from generator.lost_turns import missing_turns
 from generator.run_dir import RunDir
 from generator.schema import REQUESTS, REQUESTS_A_STEP
 from generator.slots import slots
+from generator.workload.mix import Mix, mix_of
+from generator.workload.sessions import TurnCounts
 
 Done = dict[int, int]
 """request_id → done_ns (0 where NULL) of everything recorded."""
@@ -34,11 +37,18 @@ def lost_rows(run: RunDir, plan: Plan, history: History) -> list[tuple[Any, ...]
     rows: list[tuple[Any, ...]] = []
     for step_id, facts in sorted(history.steps.items()):
         step = plan.steps[step_id]
+        mix = mix_of(step)
+        counts = TurnCounts(step, run) if step.turns is not None else None
         for worker in range(plan.workers):
             if history.done and worker not in history.lost_workers:
                 continue
-            missing = (_closed if step.closed else _open)(run, plan, step, facts, worker, counters, recorded, history)
-            rows.extend(_row(plan, step, worker, n, scheduled_ns, facts) for n, scheduled_ns in missing)
+            if step.turns is not None:
+                missing = _turns(run, plan, step, facts, worker, counters, history)
+            else:
+                missing = (_closed if step.closed else _open)(
+                    run, plan, step, facts, worker, counters, recorded, history
+                )
+            rows.extend(_row(plan, step, mix, counts, worker, turn, facts) for turn in missing)
     return rows
 
 
@@ -63,6 +73,15 @@ def _open(
     history: History,
 ) -> list[tuple[int, int]]:
     offsets = np.load(run.arrivals_path(step.step_id), mmap_mode="r")
+    until_ns = _until_ns(facts, worker, counters, history)
+    due = int(np.searchsorted(offsets, until_ns - facts.start_ns, side="left"))
+    base = step.step_id * REQUESTS_A_STEP
+    numbers = range(worker, due, plan.workers)
+    return [(n, facts.start_ns + int(offsets[n])) for n in numbers if base + n not in recorded]
+
+
+def _until_ns(facts: StepFacts, worker: int, counters: Counters, history: History) -> int:
+    """What was due before then was this worker's to send."""
     # A worker that the journal does not name died with the coordinator, or left when it did: what was due after its
     # heart last beat is no arrival that it was offered.
     until_ns = counters.of(worker, "heartbeat_ns")
@@ -70,10 +89,27 @@ def _open(
         until_ns = facts.end_ns if facts.end_ns is not None else max(until_ns, history.lost_workers[worker])
     if history.stop_ns is not None:
         until_ns = min(until_ns, history.stop_ns)  # arrivals after a stop are none
-    due = int(np.searchsorted(offsets, until_ns - facts.start_ns, side="left"))
-    base = step.step_id * REQUESTS_A_STEP
-    numbers = range(worker, due, plan.workers)
-    return [(n, facts.start_ns + int(offsets[n])) for n in numbers if base + n not in recorded]
+    return until_ns
+
+
+def _issued(step: Step, facts: StepFacts, worker: int, counters: Counters) -> int:
+    """How many requests of a closed step a worker had sent."""
+    issued = (facts.offered or {}).get(worker)  # its own word, given when it had issued all
+    if issued is not None:
+        return issued
+    if counters.of(worker, "step_id") != step.step_id or not counters.of(worker, "heartbeat_ns"):
+        return 0
+    return counters.of(worker, "step_issued")
+
+
+def _turns(
+    run: RunDir, plan: Plan, step: Step, facts: StepFacts, worker: int, counters: Counters, history: History
+) -> list[tuple[int, int]]:
+    if step.closed:
+        issued = _issued(step, facts, worker, counters)
+        return missing_turns(run, step, facts, worker, plan.workers, MANY, issued)
+    until_ns = _until_ns(facts, worker, counters, history)
+    return missing_turns(run, step, facts, worker, plan.workers, until_ns, None)
 
 
 def _closed(
@@ -86,11 +122,7 @@ def _closed(
     recorded: Done,
     _history: History,
 ) -> list[tuple[int, int]]:
-    issued = (facts.offered or {}).get(worker)  # its own word, given when it had issued all
-    if issued is None:
-        if counters.of(worker, "step_id") != step.step_id or not counters.of(worker, "heartbeat_ns"):
-            return []
-        issued = counters.of(worker, "step_issued")
+    issued = _issued(step, facts, worker, counters)
     base = step.step_id * REQUESTS_A_STEP
     mine = slots(step, worker, plan.workers)
     have = {slot.index: 0 for slot in mine}
@@ -114,8 +146,19 @@ def _closed(
     return missing
 
 
-def _row(plan: Plan, step: Step, worker: int, n: int, scheduled_ns: int, facts: StepFacts) -> tuple[Any, ...]:
-    target = plan.target_of(step)
+def _row(
+    plan: Plan,
+    step: Step,
+    mix: Mix | None,
+    counts: TurnCounts | None,
+    worker: int,
+    missing: tuple[int, int],
+    facts: StepFacts,
+) -> tuple[Any, ...]:
+    n, scheduled_ns = missing
+    s, k = divmod(n, step.turns or 1)
+    asked = step.alone()[mix.place(s)[0] if mix is not None else 0]
+    target = plan.target_of(asked)
     row: dict[str, Any] = dict.fromkeys(REQUESTS.names)
     row.update(
         run_id=plan.run_id,
@@ -123,7 +166,8 @@ def _row(plan: Plan, step: Step, worker: int, n: int, scheduled_ns: int, facts: 
         step_id=step.step_id,
         worker_id=worker,
         host_id=0,
-        workload=step.workload.name,
+        workload=asked.workload.name,
+        tags=asked.workload.tags,
         target=target.name,
         api=target.api,
         model=target.model or None,
@@ -135,4 +179,6 @@ def _row(plan: Plan, step: Step, worker: int, n: int, scheduled_ns: int, facts: 
         error_message="its worker died before the end was recorded",
         resent=False,
     )
+    if counts is not None and asked.workload.session is not None:
+        row.update(session_id=step.step_id * REQUESTS_A_STEP + n - k, turn=k + 1, turns=counts.turns(s))
     return tuple(row[name] for name in REQUESTS.names)

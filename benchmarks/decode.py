@@ -1,99 +1,141 @@
 """CPU of decoding, ns a token: a whole ``feed`` with SSE, JSON, packing and the sink, over the shapes that servers send.
 
-    python benchmarks/decode.py [--repeats 9] [--tokens 20000]
+    python -m benchmarks.decode [--repeats 9] [--tokens 20000] [--json]
 
-Each answer has 200 chunks and is fed to a decoder of its own. "one": one event a read; "many": ten events a read; "bytes.split" is
-the floor: the same bytes split into events and nothing else. Medians of alternating repeats, of CPU time of this process.
+Each answer has 200 events with a token and is fed to a decoder of its own. "one": one event a read, as tokens come; "many": ten
+events a read; "sse" is the floor: the same bytes split into events and nothing else. Medians of alternating repeats, of CPU
+time of this process. "ratio": to openai-chat's first shape, read alike, in the same run.
 """
 
 from __future__ import annotations
 
-import argparse
+import gc
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
+from benchmarks.harness import arguments, finish, machine, main
+from generator.apis.anthropic_messages import AnthropicMessages
+from generator.apis.api import Api
 from generator.apis.openai_chat import OpenAIChat
+from generator.apis.openai_completions import OpenAICompletions
+from generator.apis.openai_responses import OpenAIResponses
 from generator.sse import SseParser
 
 CHUNKS = 200
-SHAPES = {
-    "openai": b'{"id":"chatcmpl-C2xLpZ7","object":"chat.completion.chunk","created":1767225600,"model":"gpt-4o-mini-2024-07-18",'
-    b'"service_tier":"default","system_fingerprint":"fp_560af6e559","choices":[{"index":0,"delta":{"content":"%s"},'
-    b'"logprobs":null,"finish_reason":null}],"usage":null}',
-    "obfuscated": b'{"id":"chatcmpl-C2xLpZ7","object":"chat.completion.chunk","created":1767225600,"model":"gpt-4o-mini-2024-07-18",'
-    b'"choices":[{"index":0,"delta":{"content":"%s"},"logprobs":null,"finish_reason":null}],"usage":null,"obfuscation":"%d"}',
-    "vllm usage": b'{"id":"chatcmpl-1f","object":"chat.completion.chunk","created":1767225600,"model":"m","choices":[{"index":0,"delta":'
-    b'{"content":"%s"},"logprobs":null,"finish_reason":null}],"usage":{"prompt_tokens":17,"total_tokens":30,"completion_tokens":%d}}',
-    "llama.cpp": b'{"choices":[{"finish_reason":null,"index":0,"delta":{"content":"%s"}}],"created":1767225600,"id":"chatcmpl-x7",'
-    b'"model":"smollm2","system_fingerprint":"b1-a","object":"chat.completion.chunk"}',
+WORDS = (" the", " of", " €", " quick", ",", "\\n", " generator", "s")
+
+Shape = Callable[[str, int], str]
+"""A token as JSON spells it and its number → the event's bytes without the blank line."""
+
+_CHAT = '"created":1767225600,"model":"gpt-4o-mini-2024-07-18"'
+_DELTA = '"choices":[{"index":0,"delta":{"content":"%s"},"logprobs":null,"finish_reason":null}]'
+_ITEM = '"item_id":"msg_67c9fdcf37fc8190ba82116e33fb28c507b8b0ad4e5eb654","output_index":0,"content_index":0'
+
+
+def _chat(head: str, tail: str = "") -> Shape:
+    return lambda word, n: "data: {" + head + (_DELTA % word) + (tail.replace("#", str(n)) + "}")
+
+
+SHAPES: dict[tuple[str, str], Shape] = {
+    ("openai-chat", "openai"): _chat(
+        f'"id":"chatcmpl-C2xLpZ7","object":"chat.completion.chunk",{_CHAT},"service_tier":"default",'
+        '"system_fingerprint":"fp_560af6e559",',
+        ',"usage":null',
+    ),
+    ("openai-chat", "obfuscated"): _chat(f'"id":"chatcmpl-C2xLpZ7",{_CHAT},', ',"usage":null,"obfuscation":"x#"'),
+    ("openai-chat", "vllm usage"): _chat(
+        '"id":"chatcmpl-1f","object":"chat.completion.chunk","created":1767225600,"model":"m",',
+        ',"usage":{"prompt_tokens":17,"total_tokens":30,"completion_tokens":#}',
+    ),
+    ("openai-completions", "openai"): lambda word, _: (
+        f'data: {{"id":"cmpl-C2xLpZ7","object":"text_completion",{_CHAT},"choices":[{{"text":"{word}","index":0,"logprobs":null,'
+        '"finish_reason":null}],"usage":null}'
+    ),
+    ("openai-responses", "openai"): lambda word, n: (
+        f'event: response.output_text.delta\ndata: {{"type":"response.output_text.delta","sequence_number":{n + 3},{_ITEM},'
+        f'"delta":"{word}","logprobs":[]}}'
+    ),
+    ("openai-responses", "obfuscated"): lambda word, n: (
+        f'event: response.output_text.delta\ndata: {{"type":"response.output_text.delta","sequence_number":{n + 3},{_ITEM},'
+        f'"delta":"{word}","logprobs":[],"obfuscation":"x{n}"}}'
+    ),
+    ("anthropic-messages", "anthropic"): lambda word, n: (
+        'event: content_block_delta\ndata: {"type":"content_block_delta","index":0,"delta":{"type":"text_delta",'
+        f'"text":"{word}"}}' + " " * (n * 5 % 14) + "}"
+    ),
 }
-WORDS = (b" the", b" of", b" \xe2\x82\xac", b" quick", b",", b" \\n", b" generator", b"s")
+APIS: dict[str, Api] = {
+    api.name: api for api in (OpenAIChat(), OpenAICompletions(), OpenAIResponses(), AnthropicMessages())
+}
+BASE = ("openai-chat", "openai")
 
 
-def answer(shape: bytes) -> list[bytes]:
+def answer(shape: Shape) -> list[bytes]:
     """The events of one answer."""
-    both = shape.count(b"%") > 1
-    events = []
-    for n in range(CHUNKS):
-        word = WORDS[n % len(WORDS)]
-        events.append(b"data: " + shape % ((word, n + 1) if both else (word,)) + b"\n\n")
-    return events
+    return [f"{shape(WORDS[n % len(WORDS)], n + 1)}\n\n".encode() for n in range(CHUNKS)]
 
 
 def joined(events: list[bytes], size: int) -> list[bytes]:
     return [b"".join(events[i : i + size]) for i in range(0, len(events), size)]
 
 
-def decode(reads: list[bytes]) -> None:
+def decode(api: Api, reads: list[bytes]) -> None:
     rows: list[bytes] = []
-    decoder = OpenAIChat().decoder(7, "text/event-stream", rows.append)
+    decoder = api.decoder(7, "text/event-stream", rows.append)
     for n, payload in enumerate(reads):
         decoder.feed(payload, 1_000_000 + n, n, True)
     if len(rows) != CHUNKS:
-        raise SystemExit(f"{len(rows)} rows of {CHUNKS}")
+        raise SystemExit(f"{api.name}: {len(rows)} rows of {CHUNKS}")
 
 
-def parse(reads: list[bytes]) -> None:
+def parse(_: Api, reads: list[bytes]) -> None:
     parser = SseParser()
     for payload in reads:
         parser.feed(payload)
 
 
-def split(reads: list[bytes]) -> None:
-    for payload in reads:
-        payload.split(b"\n\n")
-
-
-def cpu_ns(work: Callable[[list[bytes]], None], reads: list[bytes], answers: int) -> float:
+def cpu_ns(work: Callable[[Api, list[bytes]], None], api: Api, reads: list[bytes], answers: int) -> float:
     begun = time.process_time_ns()
     for _ in range(answers):
-        work(reads)
+        work(api, reads)
     return (time.process_time_ns() - begun) / (answers * CHUNKS)
 
 
-def main() -> None:
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def cases() -> Iterator[tuple[tuple[str, str], str, Callable[[Api, list[bytes]], None], list[bytes]]]:
+    for shape, make in SHAPES.items():
+        events = answer(make)
+        yield shape, "one_ns", decode, events
+        yield shape, "many_ns", decode, joined(events, 10)
+        yield shape, "sse_one_ns", parse, events
+
+
+def measure() -> None:
+    options = arguments(__doc__)
     options.add_argument("--repeats", type=int, default=9)
     options.add_argument("--tokens", type=int, default=20_000)
     chosen = options.parse_args()
     answers = max(1, chosen.tokens // CHUNKS)
-    cases: dict[tuple[str, str], tuple[Callable[[list[bytes]], None], list[bytes]]] = {}
-    for shape, text in SHAPES.items():
-        events = answer(text)
-        cases[shape, "decode, one"] = decode, events
-        cases[shape, "decode, many"] = decode, joined(events, 10)
-        cases[shape, "sse, one"] = parse, events
-        cases[shape, "bytes.split, one"] = split, events
-    found: dict[tuple[str, str], list[float]] = {case: [] for case in cases}
+    made = machine()
+    found: dict[tuple[str, str], dict[str, list[float]]] = {shape: {} for shape in SHAPES}
+    gc.disable()  # as in a worker, which collects when nothing waits
     for _ in range(chosen.repeats):
-        for case, (work, reads) in cases.items():
-            found[case].append(cpu_ns(work, reads, answers))
-    columns = list(dict.fromkeys(column for _, column in cases))
-    print(f"{'CPU ns a token':16}" + "".join(f"{column:>18}" for column in columns))
-    for shape in SHAPES:
-        print(f"{shape:16}" + "".join(f"{statistics.median(found[shape, column]):18.0f}" for column in columns))
+        for shape, column, work, reads in cases():
+            found[shape].setdefault(column, []).append(cpu_ns(work, APIS[shape[0]], reads, answers))
+        gc.collect()
+    median = {shape: {c: statistics.median(times) for c, times in columns.items()} for shape, columns in found.items()}
+    rows = [
+        {
+            "api": api,
+            "shape": shape,
+            **columns,
+            "ratio_one": columns["one_ns"] / median[BASE]["one_ns"],
+            "ratio_many": columns["many_ns"] / median[BASE]["many_ns"],
+        }
+        for (api, shape), columns in median.items()
+    ]
+    finish(chosen, "Decoding, CPU a token", made, rows)
 
 
 if __name__ == "__main__":
-    main()
+    main(measure)

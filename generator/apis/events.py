@@ -124,16 +124,18 @@ class EventDecoder:
                 sink(_pack(self._request_id, t_ns, row, read_index, len(text), UNKNOWN, self._kind, certain))
                 return
         keeping = self.answer.parts is not None
+        template, named = self._template, self._name
         for data, end, name in parser.feed(payload):
-            exact = certain and end == size
-            text = fit(data, self._template) if name == self._name else ""
+            text = fit(data, template) if name == named else ""
             if text:
                 self._hits += 1
                 if keeping:
                     self._keep(self._kind, text)
-                self._row(self._kind, len(text), UNKNOWN, t_ns, read_index, exact)
-            elif self._event(data, name, t_ns, read_index, exact):
+                self._row(self._kind, len(text), UNKNOWN, t_ns, read_index, certain and end == size)
+                continue
+            if self._event(data, name, t_ns, read_index, certain and end == size):
                 return
+            template, named = self._template, self._name
         if parser.error:
             self._fail(Failure("stream_error", "too_long", parser.error))
 
@@ -190,7 +192,8 @@ class EventDecoder:
         if not isinstance(event, dict):
             self._fail(malformed(data))
             return None
-        if event.get("error") or name == b"error" or event.get("object") == "error" or event.get("type") == "error":
+        # The search in the bytes spares every other event the look-ups.
+        if name == b"error" or (data.find(b'"error"') >= 0 and _is_error(event)):
             self._fail(in_stream(event, data))
             return None
         return event
@@ -249,3 +252,7 @@ class EventDecoder:
         answer.error_outcome = failure.outcome
         answer.error_type = failure.error_type
         answer.error_message = failure.error_message
+
+
+def _is_error(event: dict[str, Any]) -> bool:
+    return bool(event.get("error")) or event.get("object") == "error" or event.get("type") == "error"

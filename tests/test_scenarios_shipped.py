@@ -20,6 +20,7 @@ NAMES = (
     "throughput",
     "token-matrix",
     "trace-azure-conversation",
+    "trace-mooncake-conversation",
 )
 
 

@@ -161,10 +161,11 @@ class _Coordinator:
             for text in {p["error"] for p in probes if p["error"]}:
                 self._note(f"probe of {name}: {text}")
         for step in self._plan.steps:
-            trouble = too_short(step, corrections.get(step.target, job.Correction()))
-            if trouble is not None:
-                self._manifest["warnings"].append(trouble)
-                self._note(trouble)
+            for alone in step.alone():
+                trouble = too_short(alone, corrections.get(alone.target, job.Correction()))
+                if trouble is not None:
+                    self._manifest["warnings"].append(trouble)
+                    self._note(trouble)
         self._crew.tell_all({"op": "correct", "targets": {name: asdict(c) for name, c in corrections.items()}})
         self._folder.write_manifest(self._manifest)
         return corrections
@@ -305,8 +306,9 @@ class _Coordinator:
                 self._crew.kill(member)
 
     def _arrivals(self, step: job.Step) -> Any:
+        """The step's schedule; None where more is due than it says: slots that fall free, turns that follow answers."""
         path = self._folder.arrivals_path(step.step_id)
-        return None if step.closed else np.load(path, mmap_mode="r")
+        return None if step.closed or step.turns is not None else np.load(path, mmap_mode="r")
 
     # -- the end --------------------------------------------------------------------------------------------------------------
 

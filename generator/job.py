@@ -273,6 +273,13 @@ class Step:
         sessions = [w.session for w in (self.workload, *self.mix) if w.session is not None]
         return max(s.most for s in sessions) if sessions else None
 
+    @property
+    def turns_mean(self) -> float | None:
+        """Requests that an arrival leads to, on the average; None where only a dataset knows."""
+        specs = self.mix or (self.workload,)
+        known = [w.weight * m for w in specs if (m := 1.0 if w.session is None else w.session.mean_turns) is not None]
+        return sum(known) / sum(w.weight for w in specs) if len(known) == len(specs) else None
+
     def alone(self) -> tuple[Step, ...]:
         """The step once for each of its workloads, as if that were its only one, with the target that it goes to."""
         if not self.mix:

@@ -85,7 +85,10 @@ class Meter:
             return step.duration_ns / 1e9
         if self._arrivals is not None:
             return float(self._arrivals[-1]) / 1e9 if len(self._arrivals) else 0.0
-        return in_step_s * step.requests / done if done else None
+        turns = step.turns_mean
+        return (
+            in_step_s * (step.planned_arrivals or step.requests) * turns / done if done and turns is not None else None
+        )
 
     def _left_s(self, step: Step | None, in_step_s: float, expected_s: float | None) -> float | None:
         """Time left of the run; None while a step that ends by number is still to come."""

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import numpy as np
 from numpy.typing import NDArray
 
+from generator import needs_mix
 from generator.errors import MachineError
 from generator.job import MANY, Length, Plan, Step
 from generator.machine import TIME_WAIT_S, Machine
@@ -107,7 +108,7 @@ def warnings(plan: Plan, needs: Needs, machine: Machine) -> list[str]:
         )
     if plan.workers > machine.cpus:
         found.append(f"{plan.workers} workers share {machine.cpus:g} processors; sends may be late")
-    if plan.probe == 0 and any(s.workload.dataset is None for s in plan.steps):
+    if plan.probe == 0 and any(a.workload.dataset is None for s in plan.steps for a in s.alone()):
         found.append("probe: 0 leaves out what corrects the length of prompts; wanted and reported lengths will differ")
     few = [
         s
@@ -122,7 +123,8 @@ def warnings(plan: Plan, needs: Needs, machine: Machine) -> list[str]:
     empty = [s for s, n in zip(plan.steps, needs.steps, strict=True) if n.requests == 0]
     if empty:
         found.append(f"no arrival falls into {_names(empty)}: lengthen it or raise its rate")
-    short = [s for s in plan.steps if _least(s.workload.input_tokens) < CODE_WORDS + s.workload.shared_prefix_tokens]
+    alone = [a for s in plan.steps for a in s.alone()]
+    short = [a for a in alone if _least(a.workload.input_tokens) < CODE_WORDS + a.workload.shared_prefix_tokens]
     if short:
         found.append(
             f"prompts may be too short to be unlike each other, and a prefix cache may answer: {_names(short)}"
@@ -141,30 +143,38 @@ def _total(values: Sequence[float | None]) -> float | None:
 
 
 def _of_step(step: Step, arrivals: NDArray[np.int64] | None, traced: NDArray[np.int32] | None) -> StepNeeds:
-    requests = step.planned_arrivals
+    several = bool(step.mix) or step.turns is not None
+    planned = needs_mix.requests(step) if several else step.planned_arrivals
+    requests = None if planned is None else round(planned)
     if step.closed:
         in_flight = max(step.concurrency or 0, step.concurrency_end or 0)
     elif step.max_in_flight is not None:
         in_flight = step.max_in_flight
     else:
-        in_flight = 0 if arrivals is None else _busiest(arrivals)
+        in_flight = 0 if arrivals is None else _busiest(arrivals, step.turns_mean or step.turns or 1)
     duration_ns: float | None = step.duration_ns
     if duration_ns == MANY:
         duration_ns = None if arrivals is None else int(arrivals[-1]) if len(arrivals) else 0
+        if step.turns is not None:
+            duration_ns = None  # the last turns wait for answers
+    sides = ((step.workload.input_tokens, 0), (step.workload.output_tokens, 1))
+    input_tokens, output_tokens = (_tokens(length, requests, traced, column) for length, column in sides)
+    if several:
+        input_tokens, output_tokens = needs_mix.tokens(step, "input"), needs_mix.tokens(step, "output")
     return StepNeeds(
         step_id=step.step_id,
         requests=requests,
         duration_s=None if duration_ns is None else (duration_ns + step.pause_ns) / 1e9,
-        input_tokens=_tokens(step.workload.input_tokens, requests, traced, 0),
-        output_tokens=_tokens(step.workload.output_tokens, requests, traced, 1),
+        input_tokens=input_tokens,
+        output_tokens=output_tokens,
         in_flight=in_flight,
         assumed=not step.closed and step.max_in_flight is None,
     )
 
 
-def _busiest(arrivals: NDArray[np.int64]) -> int:
-    """Most arrivals within one assumed latency: those in flight together if every answer takes that long."""
-    ends = np.searchsorted(arrivals, arrivals + int(ASSUMED_LATENCY_S * 1e9))
+def _busiest(arrivals: NDArray[np.int64], turns: float) -> int:
+    """Most arrivals within one assumed latency, or within those of all turns: those in flight together if every answer takes that long."""
+    ends = np.searchsorted(arrivals, arrivals + int(turns * ASSUMED_LATENCY_S * 1e9))
     return int((ends - np.arange(len(arrivals))).max(initial=0))
 
 

@@ -58,6 +58,54 @@ def facts(preset: Preset) -> list[tuple[str, str]]:
     return [(name, value) for name, value in pairs if value]
 
 
+Rows = list[tuple[str, ...]]
+
+
+def preset_rows() -> tuple[tuple[str, ...], Rows]:
+    """Head and rows of the table of presets in docs/providers.md; so are the others below."""
+    head = ("provider", "base URL", "key", "in the header", "speaks")
+    return head, [
+        (f"`{p.name}`", f"`{p.url}`", _key_cell(p), f"`{p.auth}`" if p.auth else "the API's own", ", ".join(p.apis))
+        for p in PRESETS.values()
+    ]
+
+
+def limit_rows() -> tuple[tuple[str, ...], Rows]:
+    head = ("provider", "headers", "windows", "reset counts to", "notes")
+    return head, [
+        (f"`{p.name}`", p.limits.headers, _windows(p), p.limits.reset, p.limits.note) for p in PRESETS.values()
+    ]
+
+
+def usage_rows() -> tuple[tuple[str, ...], Rows]:
+    head = ("provider", "usage comes", "request id in", "filled in the body", "notes")
+    return head, [
+        (f"`{p.name}`", p.usage, f"`{p.request_id_header}`", _filled(p), "; ".join(p.notes)) for p in PRESETS.values()
+    ]
+
+
+def exact_rows() -> tuple[tuple[str, ...], Rows]:
+    head = ("provider", "body")
+    return head, [
+        (f"`{p.name}`", "; ".join(f"{api}: `{json.dumps(body)}`" for api, body in p.exact.items()))
+        for p in PRESETS.values()
+        if p.exact
+    ]
+
+
+TABLES = {"presets": preset_rows, "limits": limit_rows, "usage": usage_rows, "exact": exact_rows}
+"""Name of a place in docs/providers.md → what makes its table."""
+
+
+def _key_cell(preset: Preset) -> str:
+    return f"`{preset.key}`" if preset.key_needed else f"`{preset.key}`, where set"
+
+
+def _filled(preset: Preset) -> str:
+    fields = [f"`{name}` for max_tokens ({api})" for api, name in preset.max_tokens.items()]
+    return "; ".join(dict.fromkeys([*fields, *(f"`{json.dumps(body)}`" for body in preset.body.values())]))
+
+
 def key_of(preset: Preset) -> str:
     """The key's variable, marked where the target may do without."""
     return preset.key if preset.key_needed else f"{preset.key} (where set)"

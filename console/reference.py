@@ -1,6 +1,6 @@
 """The generated pages of docs/: ``python -m console.reference`` writes them, a test keeps them current.
 
-commands.md comes from click, metrics.md from the headers of the SQL files, tables.md from the comments of generator/schema.py.
+commands.md comes from click, the tables of providers.md from generator/providers.py, metrics.md from the headers of the SQL files, tables.md from the comments of generator/schema.py.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from types import ModuleType
 import click
 
 from analysis import catalog
-from console import cli, exits
+from console import cli, exits, presets
 from generator import names, schema
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -105,9 +105,21 @@ def tables_page() -> str:
     return "\n".join(parts)
 
 
+def providers_page() -> str:
+    """docs/providers.md with its tables as the presets have them; the words around them are its own."""
+    text = (DOCS / "providers.md").read_text(encoding="utf-8")
+    for name, table in presets.TABLES.items():
+        start, end = f"<!-- {name} -->\n", "<!-- end -->"
+        before, _, rest = text.partition(start)
+        after = rest.partition(end)[2]
+        text = f"{before}{start}\n{_table(*table())}\n{end}{after}"
+    return text
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "commands.md": commands_page,
     "metrics.md": metrics_page,
+    "providers.md": providers_page,
     "tables.md": tables_page,
 }
 

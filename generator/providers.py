@@ -67,7 +67,7 @@ _ALL = (
         key="OPENAI_API_KEY",
         apis=(CHAT, COMPLETIONS, RESPONSES, EMBEDDINGS),
         limits=Dialect(
-            "x-ratelimit-*-requests, x-ratelimit-*-tokens, retry-after, retry-after-ms",
+            "x-ratelimit-…-requests, x-ratelimit-…-tokens, retry-after, retry-after-ms",
             MINUTE_S,
             MINUTE_S,
             "full again, as a Go duration (6m0s)",
@@ -105,7 +105,7 @@ _ALL = (
         key="ANTHROPIC_API_KEY",
         apis=(MESSAGES,),
         limits=Dialect(
-            "anthropic-ratelimit-{requests,tokens,input-tokens,output-tokens}-*, retry-after",
+            "anthropic-ratelimit-{requests,tokens,input-tokens,output-tokens}-…, retry-after",
             MINUTE_S,
             MINUTE_S,
             "full again, as an instant (RFC 3339, whole seconds)",
@@ -121,7 +121,7 @@ _ALL = (
         key="GROQ_API_KEY",
         apis=(CHAT, RESPONSES),
         limits=Dialect(
-            "x-ratelimit-*-requests, x-ratelimit-*-tokens; retry-after on 429 alone",
+            "x-ratelimit-…-requests, x-ratelimit-…-tokens; retry-after on 429 alone",
             DAY_S,
             MINUTE_S,
             "full again, as a Go duration (2m59.56s)",
@@ -137,7 +137,7 @@ _ALL = (
         key="AZURE_OPENAI_API_KEY",
         apis=(CHAT, COMPLETIONS, EMBEDDINGS),
         limits=Dialect(
-            "x-ratelimit-*-requests, x-ratelimit-*-tokens, retry-after, retry-after-ms",
+            "x-ratelimit-…-requests, x-ratelimit-…-tokens, retry-after, retry-after-ms",
             MINUTE_S,
             MINUTE_S,
             "full again, in seconds",
@@ -156,7 +156,7 @@ _ALL = (
         key="FIREWORKS_API_KEY",
         apis=(CHAT, COMPLETIONS, RESPONSES, EMBEDDINGS),
         limits=Dialect(
-            "x-ratelimit-*-tokens-prompt, -tokens-cache-adjusted-prompt, -tokens-generated",
+            "x-ratelimit-…-tokens-prompt, -tokens-cache-adjusted-prompt, -tokens-generated",
             None,
             MINUTE_S,
             "",
@@ -211,7 +211,7 @@ _ALL = (
         key="LITELLM_API_KEY",
         apis=(CHAT, COMPLETIONS, RESPONSES, EMBEDDINGS, MESSAGES),
         limits=Dialect(
-            "llm_provider-*: the upstream's own, under that prefix",
+            "llm_provider-…, the upstream's own, under that prefix",
             None,
             None,
             "",

@@ -13,7 +13,7 @@ from typing import Any
 
 from duckdb import DuckDBPyConnection
 
-from analysis.report import figures, wording
+from analysis.report import costs, figures, wording
 from analysis.report.style import OUTCOME_COLOURS, ramp
 from analysis.report.terms import TERMS
 
@@ -68,6 +68,7 @@ def page(report: dict[str, Any], chart_sections: list[figures.Section], manifest
         chart_sections=chart_sections,
         thresholds=thresholds,
         thresholds_summary=f"{sum(t['holds'] for t in thresholds)} of {len(thresholds)} held.",
+        costs=_costs(report, steps),
         errors=[_error(error, steps) for error in report["errors"]],
         lengths=[
             s for s in steps if s["input_tokens"]["reported"] is not None or s["output_tokens"]["received"] is not None
@@ -79,6 +80,22 @@ def page(report: dict[str, Any], chart_sections: list[figures.Section], manifest
         script=script,
         script_digest="sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
     )
+
+
+def _costs(report: dict[str, Any], steps: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """The table of costs; None where no price is known."""
+    if not costs.known(report):
+        return None
+    columns = costs.columns(steps)
+    return {
+        "total": costs.dollars(report["totals"]["cost"]["usd"]),
+        "prices": costs.price_lines(report["run"]),
+        "headings": list(columns),
+        "rows": [
+            {"label": s["label"], "cells": [costs.dollars(s["cost"][key]) for key in columns.values()]} for s in steps
+        ],
+        "notes": costs.notes(report),
+    }
 
 
 def _step(step: dict[str, Any], index: int, steps: list[dict[str, Any]]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from typing import Any
 from duckdb import DuckDBPyConnection
 
 from analysis import catalog, thresholds
+from analysis.report import costs
 from analysis.report.wording import METRICS, PERCENTILES, load
 from analysis.validity import Rule, Verdict
 
@@ -54,7 +55,7 @@ def build(con: DuckDBPyConnection, manifest: Row, verdict: Verdict) -> Row:
             steps, tables["schedule_fidelity"], catalog.run(con, "health_summary").dicts(), manifest
         ),
         "run": _run(manifest, windows),
-        "totals": _totals(steps, outcomes),
+        "totals": _totals(steps, outcomes) | {"cost": costs.of_run(catalog.run(con, "run_cost").dicts())},
         "steps": steps,
         "errors": _errors(outcomes),
         "thresholds": thresholds.judge(con, manifest.get("thresholds") or ()),
@@ -69,6 +70,7 @@ _STEP_QUERIES = (
     "offered_achieved",
     "prompt_lengths",
     "schedule_fidelity",
+    "cost",
 )
 
 
@@ -163,6 +165,7 @@ def _step(window: Row, label: str, facts: dict[str, Row], counts: dict[str, int]
             "received": summary["mean_output_tokens"],
             "sources": lengths.get("output_sources"),
         },
+        "cost": costs.of_step(facts["cost"]),
         "tokens_per_chunk": summary["tokens_per_chunk"],
         "gaps_are_tokens": bool(summary["icl_is_itl"]),
         "exact_share": summary["exact_share"],
@@ -212,6 +215,7 @@ def _run(manifest: Row, windows: list[Row]) -> Row:
     starts = [w["start_ns"] for w in windows if w["start_ns"] is not None]
     ends = [w["end_ns"] for w in windows if w["end_ns"] is not None]
     targets = manifest.get("targets") or {}
+    prices = manifest.get("prices") or {}
     return {
         "run_id": manifest.get("run_id"),
         "name": manifest.get("name"),
@@ -229,9 +233,10 @@ def _run(manifest: Row, windows: list[Row]) -> Row:
         "interrupted": bool(manifest.get("interrupted")),
         "lost_workers": manifest.get("lost_workers") or [],
         "targets": [
-            {"name": name, "url": t.get("url"), "api": t.get("api"), "model": t.get("model")}
+            {"name": name, "url": t.get("url"), "api": t.get("api"), "model": t.get("model"), "price": prices.get(name)}
             for name, t in targets.items()
         ],
+        "budget": manifest.get("budget"),
         "slo": manifest.get("slo"),
         "warnings": manifest.get("warnings") or [],
     }

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from analysis.report import wording
+from analysis.report import costs, wording
 from analysis.report.wording import number, share
 
 Row = dict[str, Any]
@@ -58,6 +58,7 @@ def render(report: Row, *, width: int = 116, colour: bool = False) -> str:
     else:
         console.print("No step was recorded.\n")
     _failures(console, report)
+    _costs(console, report)
     _notes(console, report)
     return "\n".join(line.rstrip() for line in out.getvalue().split("\n")).rstrip() + "\n"
 
@@ -136,6 +137,24 @@ def _failures(console: Console, report: Row) -> None:
         cells = [step, wording.count(e["requests"]), e["outcome"], status, *(t or wording.NOTHING for t in told)]
         table.add_row(*(Text(wording.printable(cell)) for cell in cells))
     console.print(table)
+
+
+def _costs(console: Console, report: Row) -> None:
+    if not costs.known(report):
+        return
+    columns = costs.columns(report["steps"])
+    console.print()
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False, header_style="dim")
+    table.add_column("cost", no_wrap=True, overflow="ellipsis", max_width=24)
+    for heading in columns:
+        table.add_column(heading, justify="right", no_wrap=True)
+    for s in report["steps"]:
+        figures = (costs.dollars(s["cost"][key]) for key in columns.values())
+        table.add_row(Text(wording.printable(s["label"])), *figures)
+    console.print(table)
+    total = f"{costs.dollars(report['totals']['cost']['usd'])} in all, probes included"
+    for line in (f"{total}; " + "; ".join(costs.price_lines(report["run"])), *costs.notes(report)):
+        console.print(Text(wording.printable(line), "dim"))
 
 
 def _notes(console: Console, report: Row) -> None:

@@ -15,6 +15,7 @@ from benchmarks.processes import BenchmarkError
 _JOINED = """
     WITH client AS (
         SELECT r.request_id, r.run_id || '-' || r.request_id AS x_request_id, r.sent_ns, r.last_read_before_ns,
+            CASE WHEN t.read_index = r.merged_read THEN r.merged_after_ns END AS merged_after_ns,
             t.chunk_index, t.t_ns, t.read_index, t.exact,
             t.chunk_index = max(t.chunk_index) OVER (PARTITION BY r.request_id) AS is_last,
             max(t.t_ns) OVER (
@@ -28,7 +29,7 @@ _JOINED = """
         FROM '{truth}/truth-requests-*.parquet' q JOIN '{truth}/truth-tokens-*.parquet' t USING (request_number)
     ),
     joined AS (
-        SELECT *, (t_ns - write_ns) / 1e3 AS error_us, coalesce(read_before_ns, last_read_before_ns, sent_ns) AS after_ns
+        SELECT *, (t_ns - write_ns) / 1e3 AS error_us, greatest(coalesce(read_before_ns, last_read_before_ns, sent_ns), merged_after_ns) AS after_ns
         FROM client JOIN truth USING (x_request_id, chunk_index)
     )
 """

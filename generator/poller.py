@@ -24,6 +24,12 @@ EVENTS_A_TURN = 256
 LINGER_NS = 5_000_000
 """How long the loop may have to wait for its turn."""
 
+DOZE_NS = 300_000
+"""After a wait that was longer than this the set is asked again, so that ``quiet_ns`` is not as old as the wait."""
+
+MARGIN_NS = 500_000
+"""The kernel stamps a segment before the socket counts as ready; so late the rest of its way may be."""
+
 LAG_SAMPLE = 15
 """Every sixteenth wake-up is asked how long it kept readiness waiting."""
 
@@ -33,7 +39,7 @@ Handler = Callable[[int], None]
 class Poller:
     """``add`` a descriptor with the function to call with its readiness mask. ``linger_ns`` 0 where the loop itself has work
     that cannot wait, such as another transport's sockets. ``awake_ns`` counts what was spent looking out for an arrival that was
-    near, which is CPU time but no work."""
+    near, which is CPU time but no work. ``quiet_ns``: what is read now arrived later than that."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, pacer: Pacer, linger_ns: int = LINGER_NS) -> None:
         self._loop = loop
@@ -45,6 +51,7 @@ class Poller:
         self._wakes = 0
         self._lags_ns: list[int] = []
         self.awake_ns = 0
+        self.quiet_ns = 0
         self.intake: Intake | None = None
         self.add(pacer.timer.fd, READ, pacer.on_timer)
         loop.add_reader(self._epoll.fileno(), self._turn)
@@ -87,9 +94,13 @@ class Poller:
         wait_s = 0.0
         near = False
         while True:
+            asked_ns = now
             events = poll(wait_s, EVENTS_A_TURN)
             if wait_s:
                 now = woke = now_ns()
+                if now - asked_ns > DOZE_NS:
+                    asked_ns = now
+                    events = poll(0.0, EVENTS_A_TURN)
             if now >= pacer.due_ns:
                 pacer.fire()
                 near = False
@@ -99,6 +110,9 @@ class Poller:
                 handler = handlers.get(fd)
                 if handler is not None:
                     handler(mask)
+            if len(events) < EVENTS_A_TURN:
+                # What is not among the events was not ready when the set was asked, and what was among them has been read.
+                self.quiet_ns = asked_ns - MARGIN_NS
             if intake is not None and intake.queue and intake.slice(now):
                 wait_s = 0.0  # more is overdue: look at the sockets, then go on
             else:

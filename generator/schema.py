@@ -105,9 +105,12 @@ REQUESTS = pa.schema(
         (
             "last_read_before_ns",
             pa.int64(),
-        ),  # arrival before the first token's read: lower bound of an inexact first stamp
+        ),  # arrival before the first token's read, or a later time when none of it had come: lower bound of an inexact first stamp
+        ("merged_read", pa.int32()),  # the last read that brought several pieces of the body, or a piece and the body's end
+        ("merged_after_ns", pa.int64()),  # nothing of that read had arrived then: lower bound of its inexact stamps
         ("prompt_words", pa.int32()),  # words of a synthetic prompt; NULL for others
         ("server_request_id", _TEXT),  # the target's own request id, where its headers give one
+        ("cancel_planned", pa.bool_()),  # the scenario meant to give it up on purpose, whether or not it ended first
         ("turns", pa.int32()),  # turns that its session is to have; NULL outside conversations
         ("tags", _TEXT),  # the workload's tags, "key=value,key=value", keys sorted; NULL without
         ("cache_write_tokens", pa.int32()),  # part of input_tokens that was written to the target's cache, by its count

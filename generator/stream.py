@@ -17,7 +17,7 @@ from generator.apis.limits import parse_limits
 
 if TYPE_CHECKING:
     from generator.intake import Intake
-    from generator.job import Step, Target
+    from generator.job import Cancel, Step, Target
     from generator.workload import Prompt
 
 NEW, WAITING, HEADERS, ENDED, FAILED, CLOSED = range(6)
@@ -50,6 +50,7 @@ class Stream:
         "bytes_received",
         "bytes_sent",
         "call",
+        "cancel",
         "connected_ns",
         "connection",
         "connection_id",
@@ -71,6 +72,8 @@ class Stream:
         "last_byte_ns",
         "last_read_before_ns",
         "limits",
+        "merged_after_ns",
+        "merged_read",
         "pending",
         "pending_bytes",
         "phase",
@@ -113,6 +116,7 @@ class Stream:
         self.arrival = arrival
         self.slot = slot
         self.keep_text = False
+        self.cancel: Cancel | None = None  # where the scenario gives this request up on purpose
         self.scheduled_ns = scheduled_ns
         self.issued_ns = 0  # until its time has come
         self.prompt = prompt
@@ -132,6 +136,8 @@ class Stream:
         self.connection: Any = None
         self.connection_id: int | None = None
         self.remote_addr: str | None = None
+        self.merged_read: int | None = None  # the last read with several pieces of the framing in it
+        self.merged_after_ns = 0  # when nothing of it had arrived yet
         self.stamp_source = "process"
         self.resent = False
         self.reads = 0
@@ -229,6 +235,8 @@ class Stream:
                         self.last_read_before_ns = t_ns
                 if self.last_read_before_ns is None and first > 0:
                     self.last_read_before_ns = self.headers_ns
+                if first == self.merged_read:
+                    self.last_read_before_ns = max(self.last_read_before_ns or self.sent_ns or 0, self.merged_after_ns)
                 self.intake.first_row(self, decoder.answer.first_row_ns or 0)
             elif pending:
                 self.last_read_before_ns = pending[-1][1]

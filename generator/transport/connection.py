@@ -129,13 +129,8 @@ class Connection:
         stream.stamp_source = self._transport.stamp_source
         data = self._transport.wire_bytes(stream)
         stream.bytes_sent = len(data)
-        if self._tls is not None:
-            stream.sent_ns = clock.monotonic_ns()
-            data = self._tls.encrypt(data)
-            self._write(data)
-            return
         stream.sent_ns = clock.monotonic_ns()
-        self._write(data)
+        self._write(data if self._tls is None else self._tls.encrypt(data))
 
     def _write(self, data: bytes) -> None:
         """As much as the socket takes now, the rest when it is writable."""
@@ -246,7 +241,12 @@ class Connection:
             self._before_body(stream, t_ns)
         bodies = self._bodies
         if bodies:
-            payload = bodies[0] if len(bodies) == 1 else b"".join(bodies)
+            if len(bodies) == 1 and not self._complete:
+                payload = bodies[0]
+            else:
+                payload = b"".join(bodies)
+                stream.merged_read = stream.reads
+                stream.merged_after_ns = transport.poller.quiet_ns
             bodies.clear()
             if certain:
                 # The framing that closes the payload must end the read, and nothing may follow it.

@@ -3,6 +3,7 @@
 -- grain: run_id, request_id, chunk_index
 -- column: run_id, request_id, chunk_index [-] the later chunk of the two
 -- column: t_ns [ns] its stamp
+-- column: read_index [-] its read
 -- column: gap_ns [ns] to the chunk before
 -- column: low_ns [ns] the least that the gap can be
 -- column: high_ns [ns] the most; NULL where the chunk before came in the response's first read with chunks and is not exact: request
@@ -48,6 +49,7 @@ SELECT
     request_id,
     chunk_index,
     t_ns,
+    read_index,
     t_ns - previous_ns AS gap_ns,
     CASE WHEN exact THEN t_ns - previous_ns ELSE 0 END AS low_ns,
     CASE

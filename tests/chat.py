@@ -26,7 +26,8 @@ def run(
     decoder = api.decoder(42, content_type, rows.append, keep_text)
     for n, payload in enumerate(reads):
         decoder.feed(payload, 1000 + n, n, certain)
-    return [TOKEN.unpack(row) for row in rows], decoder.finish()
+    answer = decoder.finish()  # which may make a last row
+    return [TOKEN.unpack(row) for row in rows], answer
 
 
 def meaning(reads: list[bytes], content_type: str = SSE, api: Api = CHAT, keep_text: bool = False) -> tuple[Any, ...]:

@@ -11,6 +11,7 @@ import pytest
 import uvloop
 
 from generator import clock
+from generator import poller as poller_module
 from generator.pacer import LEAD_NS, NEVER, Pacer
 from generator.poller import READ, Poller
 
@@ -174,6 +175,35 @@ def test_awake_before_an_arrival_and_never_early() -> None:
         assert poller.awake_ns > 0
 
     run(work, lead_ns=1_000_000)
+
+
+def test_what_is_read_came_after_the_quiet(pipes: Pipes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever is served arrived later than ``quiet_ns`` says, after short waits and long ones, beside busy descriptors and alone.
+    A pipe is ready as soon as it is written to: no margin is needed."""
+    monkeypatch.setattr(poller_module, "MARGIN_NS", 0)
+    written: dict[int, int] = {}
+    served: list[tuple[int, int]] = []
+
+    async def work(poller: Poller, _: Pacer) -> None:
+        ends = [pipes.pair() for _ in range(3)]
+
+        def handle(fd: int) -> None:
+            os.read(fd, 10)
+            served.append((written[fd], poller.quiet_ns))
+
+        for read, _write in ends:
+            poller.add(read, READ, lambda _, fd=read: handle(fd))
+        for turn in range(60):
+            for read, write in ends[: 1 + turn % 3]:
+                written[read] = clock.monotonic_ns()
+                os.write(write, b"x")
+            await asyncio.sleep((0, 0.001, 0.012)[turn % 3 if turn % 2 else 0])
+        await asyncio.sleep(0.02)
+        assert len(served) > 60
+        assert all(written_ns > quiet_ns for written_ns, quiet_ns in served)
+        assert served[-1][1] > served[0][1]
+
+    run(work)
 
 
 def test_a_wake_after_the_end_is_harmless() -> None:

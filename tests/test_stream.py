@@ -189,3 +189,18 @@ def test_headers_count_as_the_read_before() -> None:
     stream.body(ONE, 10, True)
     wiring.intake.flush()
     assert stream.last_read_before_ns == 5
+
+
+def test_a_first_token_in_a_merged_read_is_bounded_by_the_last_look() -> None:
+    """That nothing of its read had come when the sockets were last looked at says more than the read before, or the send."""
+    for merged_after_ns, bound in ((8, 8), (3, 5)):
+        wiring = Wiring()
+        stream = wiring.stream(TARGET)
+        stream.handed(None)
+        stream.sent_ns = 1
+        stream.response(200, SSE, 5)
+        stream.reads = 1
+        stream.merged_read, stream.merged_after_ns = 1, merged_after_ns
+        stream.body(ONE + TWO, 10, True)
+        wiring.intake.flush()
+        assert stream.last_read_before_ns == bound

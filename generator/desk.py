@@ -9,6 +9,7 @@ from collections.abc import Callable
 from generator import clock
 from generator.apis import table
 from generator.apis.api import Call
+from generator.cancelling import ERROR_TYPE, Cancelling, Lots
 from generator.charge import charge
 from generator.counters import INDEX
 from generator.intake import HOLD_NS, Intake
@@ -67,6 +68,8 @@ class Desk:
         self._apis = {name: table.make(target) for name, target in plan.targets.items()}
         self.intake = Intake(self._apis, ledger.sink, counters, pacer, self._left, self._closed, self._drop)
         poller.intake = self.intake
+        self._lots = Lots()
+        self._cancelling = Cancelling(loop, self.intake, pacer, self._give_up)
         self.transports: dict[str, Transport] = {}
         for name, target in plan.targets.items():
             api = self._apis[name]
@@ -144,6 +147,8 @@ class Desk:
         stream = Stream(
             self.intake, target, step, request_id, arrival, scheduled_ns, prompt, call, encoded, phase, slot
         )
+        if spec is not None and spec.cancel is not None and step is not None:
+            stream.cancel = spec.cancel if self._lots.hit(spec.cancel, step.seed, arrival) else None
         stream.keep_text = prompt.keep_text or (self._texts is not None and self._texts.wants(step, arrival))
         return stream
 
@@ -156,6 +161,8 @@ class Desk:
         stream.in_flight = len(self.in_flight)
         self.transports[stream.target.name].send(stream)
         counters[_SENT] += 1
+        if stream.cancel is not None:
+            self._cancelling.follow(stream)
 
     # -- ends --------------------------------------------------------------------------------------------------------------
 
@@ -177,6 +184,10 @@ class Desk:
         self._counters[_SPENT] += spent
         self._counters[_GUESSED] += guessed
         self._on_closed(stream, outcome)
+
+    def _give_up(self, stream: Stream, message: str, now_ns: int) -> None:
+        self._drop(stream)
+        stream.failed("cancelled", ERROR_TYPE, message, now_ns)
 
     def _drop(self, stream: Stream) -> None:
         self.transports[stream.target.name].drop(stream)

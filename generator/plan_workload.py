@@ -125,6 +125,7 @@ def spec(form: Form, workload: WorkloadForm, step: StepForm, cell: Cell, arrays:
         prefix_groups=0 if prefix is None else prefix.groups,
         prefix_prompts=None if prefix is None else prefix.prompts,
         exact_output=workload.exact_output,
+        cancel=workload.cancel.plan() if workload.cancel else None,
     )
     if workload.prompts is None:
         return made

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, Field, ModelWrapValidatorHandler, PrivateAttr, model_validator
 
-from generator import scenario_session, thresholds
+from generator import scenario_cancel, scenario_session, thresholds
 from generator.job import Arrivals, ConnectionUse, TransportName
 from generator.scenario_fields import (
     ConcurrencyForm,
@@ -142,7 +142,10 @@ class Form(Strict):
     )
     workload: WorkloadForm = WorkloadForm()
     workloads: list[MixedForm] | None = Field(
-        default=None, min_length=1, max_length=100, description="Several, each with its share of the arrivals, in place of workload."
+        default=None,
+        min_length=1,
+        max_length=100,
+        description="Several, each with its share of the arrivals, in place of workload.",
     )
     steps: list[StepForm] = Field(min_length=1, max_length=MOST_STEPS)
     matrix: MatrixForm | None = None
@@ -162,7 +165,8 @@ class Form(Strict):
     pin: bool = False
     prices: str | None = Field(default=None, description="TOML file of prices by model, USD per million tokens.")
     budget: Money | None = Field(
-        default=None, description="Stop issuing once this much was spent, drain and seal; what was in flight comes on top."
+        default=None,
+        description="Stop issuing once this much was spent, drain and seal; what was in flight comes on top.",
     )
     record: RecordForm = RecordForm()
 
@@ -170,6 +174,7 @@ class Form(Strict):
     def _consistent(self) -> Form:
         self._check_targets()
         scenario_session.check(self)
+        scenario_cancel.check(self)
         for number, step in enumerate(self.steps):
             self._check_step(number, step)
         self._check_matrix()

@@ -93,9 +93,7 @@ class TargetForm(Strict):
     api_key: str | None = Field(
         default=None, description="${NAME} is read from the environment and never written anywhere."
     )
-    headers: HeaderLines = Field(
-        default_factory=dict, description="Sent with every request; values may hold ${NAME}."
-    )
+    headers: HeaderLines = Field(default_factory=dict, description="Sent with every request; values may hold ${NAME}.")
     body: dict[str, Any] = Field(default_factory=dict, description="Merged into every request's JSON body.")
     stream: bool = True
     request_id_header: HeaderName = Field(

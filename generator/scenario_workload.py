@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from generator.job import DatasetOptions
+from generator.scenario_cancel import CancelForm
 from generator.scenario_fields import Duration, FileFormat, Strict, Tokens, TokensForm, WrongError, short_or_long
 from generator.scenario_session import SessionForm, Tags, Weight
 from generator.scenario_target import Name
@@ -135,6 +136,7 @@ class WorkloadForm(Strict):
     shared_prefix: SharedPrefixForm | None = Field(
         default=None, description="Groups of synthetic prompts that begin alike."
     )
+    cancel: CancelForm | None = Field(default=None, description="Requests that are given up on purpose.")
     tags: Tags = Field(default_factory=dict)
     session: SessionForm | None = Field(default=None, description="Conversations of several turns, with their history.")
 
@@ -159,7 +161,9 @@ class MixedForm(WorkloadForm):
     """One of several workloads that share the arrivals of each step."""
 
     weight: Weight = Field(default=1.0, description="Its share of the arrivals, against the others' weights.")
-    target: str | None = Field(default=None, description="Name of the target that it goes to; all workloads name one, or none does.")
+    target: str | None = Field(
+        default=None, description="Name of the target that it goes to; all workloads name one, or none does."
+    )
 
 
 class WindowForm(Strict):

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from duckdb import DuckDBPyConnection
 
 from analysis import catalog
+from analysis.report import server_panels
+from analysis.report.server_panels import ServerPanel
 from analysis.report.style import LEVELS
 
 Row = dict[str, Any]
@@ -26,19 +28,22 @@ class Rows:
     curves: list[Row]
     histograms: dict[str, list[Row]]
     buckets: list[Row]
+    server: list[ServerPanel] = field(default_factory=list)
 
 
 def gather(con: DuckDBPyConnection, report: Row) -> Rows:
     """Run the queries behind the charts. All are aggregates: their size does not grow with the run's."""
     last_s = max((s["end_s"] for s in report["steps"] if s["end_s"] is not None), default=0.0)
+    interval_s = math.ceil(last_s / MOST_INSTANTS) or 1
     return Rows(
-        timeline=catalog.run(con, "timeline", interval_s=math.ceil(last_s / MOST_INSTANTS) or 1).dicts(),
+        timeline=catalog.run(con, "timeline", interval_s=interval_s).dicts(),
         curves=catalog.run(con, "percentile_curve").dicts(),
         histograms={
             "ttft_ms": catalog.run(con, "ttft_histogram").dicts(),
             "icl_ms": catalog.run(con, "icl_histogram").dicts(),
         },
         buckets=catalog.run(con, "concurrency_buckets").dicts(),
+        server=server_panels.gather(con, interval_s),
     )
 
 

@@ -8,9 +8,10 @@ from typing import Any
 
 from duckdb import DuckDBPyConnection
 
-from analysis.report import charts, style, timeline
+from analysis.report import charts, server_panels, style, timeline
 from analysis.report.chart_rows import Rows, as_step, gather, without_holes
 from analysis.report.drawing import draw
+from analysis.report.server_panels import ServerPanel
 from analysis.report.wording import METRICS, brief, count, number, share, span
 
 Row = dict[str, Any]
@@ -68,7 +69,7 @@ def arrange(report: Report, rows: Rows) -> list[Section]:
         _distributions(rows.histograms, steps, key),
         _throughput(report, rows),
     )
-    arrival = (_timeline(rows.timeline, steps), _offered(steps), _outcomes(steps))
+    arrival = (_timeline(rows.timeline, steps, rows.server), _offered(steps), _outcomes(steps))
     return [
         Section(
             "latency",
@@ -239,8 +240,8 @@ def _throughput(report: Report, rows: Rows) -> Figure:
     )
 
 
-def _timeline(rows: list[Row], steps: list[Row]) -> Figure:
-    drawn = [r | {"text": _instant(r)} for r in rows]
+def _timeline(rows: list[Row], steps: list[Row], server: list[ServerPanel]) -> Figure:
+    drawn = [r | {"text": _instant(r) + server_panels.said(r, server)} for r in server_panels.merged(rows, server)]
     drawn += [r | {"t_s": r["to_s"], "text": ""} for r in drawn[-1:]]  # closes the last interval: a line needs two ends
     spans = [
         {"label": s["label"], "start_s": s["start_s"], "end_s": s["end_s"]} for s in steps if s["start_s"] is not None
@@ -255,6 +256,7 @@ def _timeline(rows: list[Row], steps: list[Row]) -> Figure:
         for title, series, how in timeline.PANELS
         if any(r[field] is not None for r in rows for field in series)
     ]
+    panels += server_panels.drawn(server)
 
     def spec(width: int) -> style.Spec:
         kept = spans if width > PHONE else [s | {"label": ""} for s in spans]
@@ -267,12 +269,14 @@ def _timeline(rows: list[Row], steps: list[Row]) -> Figure:
             ("var(--accent-3)", "TTFT p99"),
             ("var(--accent-2)", "all else"),
             ("var(--red)", "failed"),
+            *server_panels.second_lines(server),
         )
     )
     panel = _panel(
         "all",
         "timeline",
-        "In flight, TTFT, requests and tokens per second over time",
+        "In flight, TTFT, requests and tokens per second over time"
+        + ("; below, what the target says of itself" if server else ""),
         spec if drawn else None,
         "Nothing was sent.",
         WHOLE,
@@ -282,7 +286,8 @@ def _timeline(rows: list[Row], steps: list[Row]) -> Figure:
     return Figure(
         "timeline",
         "Timeline",
-        f"One point every {every}; TTFT by the moment that the request was due.",
+        f"One point every {every}; TTFT by the moment that the request was due."
+        + (" The lower panels are the target’s own account of itself." if server else ""),
         (panel,),
         key,
         whole=True,

@@ -4,7 +4,8 @@
 -- parameter: rank_by VARCHAR 'e2e' ttft or e2e: what they are ranked by
 -- parameter: most INTEGER 20 requests of a run to show
 -- parameter: chars INTEGER 200 characters of each text to show
--- column: run_id, request_id [-] the request; only those whose texts were kept (record.texts) and that have the time they are ranked by
+-- column: run_id, request_id [-] the request; only those whose texts were kept (record.texts) and that have the
+--   time they are ranked by; probes are left out
 -- column: step_id [-] its step
 -- column: rank [-] 1 is the slowest
 -- column: outcome [-] how it ended
@@ -29,7 +30,7 @@ WITH ranked AS (
         t.response
     FROM request_metrics AS m
     JOIN texts AS t USING (run_id, request_id)
-    WHERE CASE WHEN getvariable('rank_by') = 'ttft' THEN m.ttft_ms ELSE m.e2e_ms END IS NOT NULL
+    WHERE m.step_id >= 0 AND CASE WHEN getvariable('rank_by') = 'ttft' THEN m.ttft_ms ELSE m.e2e_ms END IS NOT NULL
 )
 
 SELECT

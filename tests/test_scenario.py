@@ -101,7 +101,7 @@ GOLDEN = [
      "or headers, as ${NAME}")),
     ("  model: some-model\n", "", "s.yaml:3: target: no model: give model, or --model NAME on the command line"),
     ("EXAMPLE_KEY", "NO_SUCH_KEY", "s.yaml:7: target.api_key: the environment variable NO_SUCH_KEY is not set: export NO_SUCH_KEY=…"),
-    ("some-model", "${EXAMPLE_KEY}", "s.yaml:6: target.model: ${EXAMPLE_KEY} is read only in a target's api_key, headers, body, proxy; write it out here"),
+    ("some-model", "${EXAMPLE_KEY}", "s.yaml:6: target.model: ${EXAMPLE_KEY} is read only in a target's api_key, headers, body, http, proxy, metrics; write it out here"),
     ("input_tokens: 512", "input_tokens: 0", "s.yaml:8: workload.input_tokens: input should be greater than or equal to 1, not 0"),
     ("input_tokens: 512", "input_tokens: {normal: {mean: 9, std: 2}}", ("s.yaml:8: workload.input_tokens.normal: sd is missing\n"
      "s.yaml:8: workload.input_tokens.normal.std: unknown key; nearest: 'sd'")),
@@ -110,9 +110,9 @@ GOLDEN = [
     ("input_tokens: 512", "input_tokens: {fixed: 3, zipf: {exponent: 1, max: 9}}", ("s.yaml:8: workload.input_tokens: exactly one of fixed, uniform, normal, "
      "lognormal, zipf, empirical is wanted, not fixed and zipf")),
     ("workload: {input_tokens: 512, output_tokens: 128}", "workload: 512", ("s.yaml:8: workload: a mapping is wanted (known: name, input_tokens, "
-     "output_tokens, prompts, lengths, shared_prefix_tokens, shared_prefix), not 512")),
+     "output_tokens, prompts, lengths, shared_prefix_tokens, exact_output, shared_prefix, cancel, tags, session), not 512")),
     ("  - {arrivals: closed, concurrency: 64, requests: 1000}", "  - closed", ("s.yaml:11: steps.1: a mapping is wanted (known: name, arrivals, rate, burstiness, "
-     "concurrency, think, trace, duration, requests, warmup, pause, drain, max_in_flight, input_tokens, output_tokens), not 'closed'")),
+     "concurrency, think, trace, duration, requests, sessions, warmup, pause, drain, max_in_flight, input_tokens, output_tokens), not 'closed'")),
     ("name: rate-staircase", "name: a/b", "s.yaml:1: name: 'a/b': letters, digits, spaces, '.', '_' and '-' only, at most 100, first a letter or digit"),
     ("name: rate-staircase", "seed: 1", "s.yaml:2: key 'seed' is given twice, first at s.yaml:1"),
 ]  # fmt: skip

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from generator.charge import cost_nano_usd, money, price_for, usd
 from generator.job import Plan, Price, Step
 from generator.needs import Needs, StepNeeds
+from generator.providers import EMBEDDINGS
 from generator.workload import lengths
 
 
@@ -50,12 +51,14 @@ def _of_step(plan: Plan, step: Step, need: StepNeeds) -> StepCost:
     tiers = _tiers(plan, step)
     if not tiers:
         return StepCost(step.step_id, None, None)
-    if need.requests and need.input_tokens is not None and need.output_tokens is not None:
-        each = _usd(tiers, need.input_tokens / need.requests, need.output_tokens / need.requests)
+    # An embedding has no output, whatever the workload would ask of another API.
+    output_tokens = 0 if plan.target_of(step).api == EMBEDDINGS else need.output_tokens
+    if need.requests and need.input_tokens is not None and output_tokens is not None:
+        each = _usd(tiers, need.input_tokens / need.requests, output_tokens / need.requests)
         return StepCost(step.step_id, None if each is None else each * need.requests, each)
     if need.requests == 0:
         return StepCost(step.step_id, 0.0, None)
-    return StepCost(step.step_id, None, _mean_request_usd(step, tiers))
+    return StepCost(step.step_id, None, None if output_tokens == 0 else _mean_request_usd(step, tiers))
 
 
 def _tiers(plan: Plan, step: Step) -> tuple[Price, ...]:

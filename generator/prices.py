@@ -18,7 +18,7 @@ from generator import clock
 from generator.errors import ScenarioError
 from generator.job import Price, Target
 from generator.price_file import PriceFile
-from generator.providers import PRESETS
+from generator.providers import EMBEDDINGS, PRESETS
 from generator.scenario_target import SIMULATOR, TargetForm
 
 EXTRA = "pip install 'openloop[prices]'"
@@ -126,5 +126,5 @@ def refuse_unpriced(
         raise ScenarioError(f"{where}: a budget of zero sends nothing; give an amount, such as $5")
     for name, form in targets.items():
         tiers = known[name].tiers if name in known else ()
-        if not tiers or any(tier.input is None or tier.output is None for tier in tiers):
+        if not tiers or any(tier.input is None or (tier.output is None and form.api != EMBEDDINGS) for tier in tiers):
             raise ScenarioError(f"{where}: target {name!r}: {missing(form)}")

@@ -50,6 +50,22 @@ def test_a_request() -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "value"), [("api-key", "sk-1"), ("Authorization", "Bearer sk-1"), ("x-goog-api-key", "sk-1")]
+)
+def test_a_key_in_a_header_of_the_targets_own(name: str, value: str) -> None:
+    """The key alone, but for authorization, which says Bearer; the API's own header does not go out beside it."""
+    _, headers, _ = sent(api_key="sk-1", auth_header=name)
+    assert headers[name.lower()] == value
+    assert ("authorization" in headers) is (name.lower() == "authorization")
+
+
+def test_a_query_stays_behind_the_apis_path() -> None:
+    """Azure wants its api-version on every request."""
+    line, _, _ = sent(url="https://r.openai.azure.com/openai/deployments/d?api-version=2024-10-21")
+    assert line == "POST /openai/deployments/d/chat/completions?api-version=2024-10-21 HTTP/1.1"
+
+
+@pytest.mark.parametrize(
     ("url", "host", "path", "port"),
     [
         ("http://h", "h", "/chat/completions", 80),

@@ -34,6 +34,8 @@ class Timing:
     prompt_ms: float
     predicted_ms: float
     predicted_tokens: int
+    prompt_tokens: int = 0
+    """Processed for it: those found in the cache are not among them."""
 
     @property
     def total_ms(self) -> float:
@@ -52,13 +54,14 @@ class Seen:
 
 def timings(log: str) -> list[Timing]:
     """Every finished answer of a server's log, in order of completion."""
-    prompts: dict[str, float] = {}
+    prompts: dict[str, tuple[float, int]] = {}
     found: list[Timing] = []
     for match in _TIME.finditer(log):
         if match["part"] == "prompt eval":
-            prompts[match["task"]] = float(match["ms"])
+            prompts[match["task"]] = float(match["ms"]), int(match["tokens"])
         else:
-            found.append(Timing(prompts.pop(match["task"]), float(match["ms"]), int(match["tokens"])))
+            prompt_ms, prompt_tokens = prompts.pop(match["task"])
+            found.append(Timing(prompt_ms, float(match["ms"]), int(match["tokens"]), prompt_tokens))
     return found
 
 

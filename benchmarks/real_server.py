@@ -2,6 +2,10 @@
 
 Runs under the interpreter of ``.targets/real``, never the project's: nothing but xllamacpp and the standard library may be
 imported here. Prints one line of JSON with the base URL and its process id when it is ready; llama.cpp's log goes to standard error.
+
+    real_server.py MODEL PORT [embeddings]
+
+With ``embeddings`` it gives vectors, the mean of the tokens', and nothing else: llama.cpp does one or the other.
 """
 
 from __future__ import annotations
@@ -29,6 +33,9 @@ def main() -> None:
     params.model_alias = {"smollm2"}
     params.endpoint_metrics = True
     params.warmup = False
+    if sys.argv[3:] == ["embeddings"]:
+        params.embedding = True
+        params.pooling_type = xllamacpp.llama_pooling_type.LLAMA_POOLING_TYPE_MEAN
     server = xllamacpp.Server(params)
     print(json.dumps({"url": f"http://127.0.0.1:{port}/v1", "pids": [os.getpid()]}), flush=True)
     sys.stdin.read()

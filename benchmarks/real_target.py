@@ -38,16 +38,16 @@ def absent() -> str | None:
 
 
 @contextlib.contextmanager
-def serving(log: Path) -> Iterator[dict[str, Any]]:
-    """The server's ready line, ``{"url": …, "pids": […]}``; its log holds the timings of every answer."""
+def serving(log: Path, *options: str) -> Iterator[dict[str, Any]]:
+    """The server's ready line, ``{"url": …, "pids": […]}``; its log holds the timings of every answer. ``options``: of real_server."""
     if reason := absent():
         raise BenchmarkError(reason)
     server = ROOT / "benchmarks" / "real_server.py"
-    with started([str(PYTHON), str(server), str(MODEL), str(_free_port())], log=log) as ready:
+    with started([str(PYTHON), str(server), str(MODEL), str(free_port()), *options], log=log) as ready:
         yield ready
 
 
-def _free_port() -> int:
+def free_port() -> int:
     """llama.cpp does not tell which port it got, so it cannot be left to choose."""
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))

@@ -216,7 +216,7 @@ LOG = """
 def test_the_real_servers_log_joins_by_its_own_total():
     """Answers find their timings by server_ms, in any order; one that the log does not know is an error."""
     told = real_model.timings(LOG)
-    assert told == [real_model.Timing(311.02, 71.54, 5), real_model.Timing(83.28, 71.64, 5)]
+    assert told == [real_model.Timing(311.02, 71.54, 5, 37), real_model.Timing(83.28, 71.64, 5, 10)]
     seen = [real_model.Seen(154.914, 90.0, 71.0, 5), real_model.Seen(382.56, 320.0, 72.0, 5)]
     joined = real_model.join(seen, told)
     assert [t.prompt_ms for _, t in joined] == [83.28, 311.02]

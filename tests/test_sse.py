@@ -74,7 +74,36 @@ def test_any_split_gives_the_same_events(text: bytes, cuts: list[int]) -> None:
 
 
 @given(
-    st.lists(st.sampled_from([b"data: {}\n\n", b"data: 1\r\n\r\n", b": c\n\n", b"data: a\ndata: b\n\n"])), st.booleans()
+    st.lists(
+        st.sampled_from(
+            [
+                *(
+                    b"event: e\ndata: 1\n\n",
+                    b"event: \ndata: 2\n\n",
+                    b"event:  f\ndata:  3\n\n",
+                    b"event: g\ndata: 4\n\n",
+                ),
+                *(b"data: 5\n\n", b"event: h\nevent: i\n\n", b"event: j\nid: 1\n\n", b"data: 6\nevent: k\n\n", b"\n"),
+            ]
+        )
+    )
+)
+def test_named_events_on_the_short_way(parts: list[bytes]) -> None:
+    """A read of whole events with names means what its bytes mean one by one."""
+    text = b"".join(parts)
+    assert fed([text]) == fed([text[i : i + 1] for i in range(len(text))])
+
+
+@given(
+    st.lists(
+        st.sampled_from(
+            [
+                *(b"data: {}\n\n", b"data: 1\r\n\r\n", b": c\n\n", b"data: a\ndata: b\n\n"),
+                *(b"event: e\ndata: 1\n\n", b"event: e\ndata: 22\n\n"),
+            ]
+        )
+    ),
+    st.booleans(),
 )
 def test_the_end_of_an_event_is_after_its_blank_line(parts: list[bytes], slow: bool) -> None:
     """``end`` is where the event was complete, counted from the start of the bytes fed last, on the short way and the long one."""
@@ -85,7 +114,7 @@ def test_the_end_of_an_event_is_after_its_blank_line(parts: list[bytes], slow: b
     ends, at = [], 0
     for part in parts:
         at += len(part)
-        if part.startswith(b"data"):
+        if b"data" in part:
             ends.append(at)
     assert [end for _, end, _ in parser.feed(b"".join(parts))] == ends
 
@@ -120,7 +149,7 @@ def test_an_event_above_the_bound_is_an_error_value(text: bytes) -> None:
 
 @given(
     st.integers(1, 12),
-    st.lists(st.sampled_from([b"data: 1", b"\n", b"\r", b"data: 123456", b":"])),
+    st.lists(st.sampled_from([b"data: 1", b"\n", b"\r", b"data: 123456", b":", b"event: 1\n", b"event: 123456\n"])),
     st.lists(st.integers(0, 99)),
 )
 def test_the_bound_does_not_depend_on_the_cuts(bound: int, parts: list[bytes], cuts: list[int]) -> None:

@@ -10,7 +10,7 @@ import contextlib
 from pathlib import Path
 
 from benchmarks import harness, truth
-from benchmarks.processes import closed_loop, hog, openloop, simulator
+from benchmarks.processes import closed_loop, hog, openloop, simulator, verdict_of
 
 TTFT, ITL = "50ms", "10ms"
 OUTPUT_TOKENS = 500
@@ -35,7 +35,7 @@ def one(folder: Path, transport: str, streams: int, seconds: float, beside: bool
         **truth.stamps(client.run, log),
         "bytes_per_token_row": (client.run / "tokens.parquet").stat().st_size
         / truth.lost(client.run, log)["tokens_recorded"],
-        "verdict": client.manifest()["verdict"],
+        "verdict": verdict_of(client.run),
     }
 
 

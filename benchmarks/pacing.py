@@ -7,9 +7,7 @@ against the Poisson law by Kolmogorov–Smirnov, by the index of dispersion in b
 
 from __future__ import annotations
 
-import json
 import math
-import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks import harness
-from benchmarks.processes import OPENLOOP, ROOT, BenchmarkError, environment, native, openloop, started
+from benchmarks.processes import native, openloop, started, verdict_of
 
 ALPHA = 0.001
 BIN_GAPS = 20
@@ -85,19 +83,6 @@ def seen_late(run: Path, seen_utc_ns: np.ndarray[Any, np.dtype[np.int64]], clock
     due_ns = np.array([row["scheduled_ns"] for row in scheduled], dtype=np.int64)
     late = (np.sort(seen_utc_ns) - (clock["utc_ns"] - clock["monotonic_ns"]) - due_ns) / 1e3
     return {"seen_late_p50_us": harness.quantile(late, 0.5), "seen_late_p99_us": harness.quantile(late, 0.99)}
-
-
-def verdict_of(run: Path) -> str:
-    """VALID or INVALID, and the rules that `openloop report` calls broken."""
-    words = [*OPENLOOP, "report", str(run), "--format", "json"]
-    said = subprocess.run(words, cwd=ROOT, env=environment(), capture_output=True, text=True, check=False)
-    if said.returncode not in (0, 3):
-        raise BenchmarkError(
-            f"`openloop report {run} --format json` ended with {said.returncode}: {said.stderr[-1000:]}"
-        )
-    report = json.loads(said.stdout)
-    broken = sorted({rule["name"] for rule in report["verdict"]["rules"] if rule["broken"]})
-    return ", ".join([report["verdict"]["verdict"], *broken])
 
 
 def measure() -> None:

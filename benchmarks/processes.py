@@ -191,3 +191,16 @@ def closed_loop(url: str, streams: int, output_tokens: int, duration_s: float = 
         "steps": [{"arrivals": "closed", "concurrency": streams, "duration": f"{duration_s:g}s"}],
         **more,
     }
+
+
+def verdict_of(run: Path) -> str:
+    """VALID or INVALID, and the rules that `openloop report` calls broken."""
+    words = [*OPENLOOP, "report", str(run), "--format", "json"]
+    said = subprocess.run(words, cwd=ROOT, env=environment(), capture_output=True, text=True, check=False)
+    if said.returncode not in (0, 3):
+        raise BenchmarkError(
+            f"`openloop report {run} --format json` ended with {said.returncode}: {said.stderr[-1000:]}"
+        )
+    report = json.loads(said.stdout)
+    broken = sorted({rule["name"] for rule in report["verdict"]["rules"] if rule["broken"]})
+    return ", ".join([report["verdict"]["verdict"], *broken])

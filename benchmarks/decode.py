@@ -17,9 +17,11 @@ from collections.abc import Callable, Iterator
 from benchmarks.harness import arguments, finish, machine, main
 from generator.apis.anthropic_messages import AnthropicMessages
 from generator.apis.api import Api
+from generator.apis.http_json import HttpJson
 from generator.apis.openai_chat import OpenAIChat
 from generator.apis.openai_completions import OpenAICompletions
 from generator.apis.openai_responses import OpenAIResponses
+from generator.job import Http
 from generator.sse import SseParser
 
 CHUNKS = 200
@@ -64,9 +66,13 @@ SHAPES: dict[tuple[str, str], Shape] = {
         'event: content_block_delta\ndata: {"type":"content_block_delta","index":0,"delta":{"type":"text_delta",'
         f'"text":"{word}"}}' + " " * (n * 5 % 14) + "}"
     ),
+    ("http-json", "$.output.text"): lambda word, _: (
+        f'data: {{"id":"7f3c5a52","model":"summaries-2","output":{{"text":"{word}","finish":null}},"usage":null}}'
+    ),
 }
+_HTTP = HttpJson(Http(answer="$.output.text"))
 APIS: dict[str, Api] = {
-    api.name: api for api in (OpenAIChat(), OpenAICompletions(), OpenAIResponses(), AnthropicMessages())
+    api.name: api for api in (OpenAIChat(), OpenAICompletions(), OpenAIResponses(), AnthropicMessages(), _HTTP)
 }
 BASE = ("openai-chat", "openai")
 

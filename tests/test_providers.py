@@ -8,18 +8,25 @@ import string
 import subprocess
 import sys
 import textwrap
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 import yaml
 
 from console import cli, presets
-from generator import plan, scenario
+from generator import coordinator, plan, scenario
 from generator.apis import table
 from generator.errors import ScenarioError
 from generator.providers import PRESETS
 from generator.scenario_target import TargetForm
+from tests import plans
 
 TAIL = "steps: [{rate: 1/s, duration: 10s}]\n"
 
@@ -223,3 +230,51 @@ def test_listing_providers_starts_at_once() -> None:
     """)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+@contextmanager
+def keeping_bodies() -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """The URL of a target that answers chats whole, and what it was asked."""
+    asked: list[dict[str, Any]] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            asked.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            body = b'{"choices": [{"index": 0, "message": {"content": "a"}, "finish_reason": "length"}]}'
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: Any) -> None:
+            """pytest's output is no server's log."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/v1", asked
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def test_exact_output_is_the_workloads_own(tmp_path: Path) -> None:
+    """Of a mix, only the requests of the workload that asks for it carry the field; the target's own body is in all."""
+    exact = replace(plans.WORDS, name="exact", exact_output=True)
+    mix = (exact, replace(plans.WORDS, name="plain"))
+    step = plans.step(concurrency=2, requests=20, mix=mix, workload=exact)
+    with keeping_bodies() as (url, asked):
+        there = plans.target(url, stream=False, body={"temperature": 0}, exact_body={"ignore_eos": True})
+        made = plans.plan(step, targets={"t": there}, probe=0)
+        run = plans.folder(tmp_path, made)
+        coordinator.run(made, run, {})
+    workloads = [row["workload"] for row in pq.read_table(run.table_path("requests")).to_pylist()]
+    assert len(asked) == 20
+    assert all(body["temperature"] == 0 for body in asked)
+    assert 0 < sum("ignore_eos" in body for body in asked) == workloads.count("exact") < 20

@@ -57,7 +57,7 @@ def _sql(rule: Threshold) -> str:
         return f"SELECT step_id, {column} FROM {relation}"
     if rule.statistic == "share":
         which = "outcome <> 'ok'" if rule.metric == "failed" else f"outcome = '{rule.metric}'"
-        return f"SELECT step_id, avg(({which})::INT) FROM requests WHERE phase = 'main' GROUP BY step_id"
+        return f"SELECT step_id, avg(({which})::INT) FROM request_metrics WHERE phase = 'main' GROUP BY step_id"
     if rule.metric == "icl":
         return _icl(rule.statistic)
     who = "issued_ns IS NOT NULL" if rule.metric == "lateness" else "outcome = 'ok'"

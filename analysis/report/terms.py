@@ -20,7 +20,7 @@ TERMS = {
     "Adjusted percentiles": "The same with every failure, and every request that the drain cancelled, counted as infinitely late.",
     "Output, tokens/s": "Tokens that arrived inside the measurement window, over its length: neither ramp nor drain is in it.",
     "Per user": "1 / TPOT: the speed at which one reader sees text appear; the median over requests.",
-    "Success rate": "Requests of the main phase that ended ok, over all of them. Ok means that the API's own terminal mark was seen "
+    "Success rate": "Requests of the main phase that ended ok, over all of them but those that the scenario gives up on purpose. Ok means that the API's own terminal mark was seen "
     "and the body ended cleanly.",
     "Offered and achieved": "Arrivals that were due, and requests that were sent, per second of the measurement window.",
     "Measurement window": "From the start of a step, after its warm-up, until the last arrival could be due. Answers that come later "

@@ -34,6 +34,12 @@ CREATE OR REPLACE MACRO distribution(x, adjusted) AS {
 -- A value of a request that ended ok; of one that did not, infinity: it never came.
 CREATE OR REPLACE MACRO or_never(outcome, x) AS CASE WHEN outcome = 'ok' THEN x ELSE 'infinity'::DOUBLE END;
 
+-- The phase of a request in every figure. What the scenario gives up on purpose has one of its own, whether or not it ended first: which
+-- requests these are was drawn before anything was sent, so leaving out all of them biases nothing, while leaving out those that were cut
+-- and keeping those that were quicker than the cut would.
+CREATE OR REPLACE MACRO counted_phase(phase, cancel_planned) AS
+    CASE WHEN phase = 'main' AND coalesce(cancel_planned, false) THEN 'planned' ELSE phase END;
+
 -- The 95 % interval of a share of x in n (Wilson 1927); 1.96 is the normal law's 97.5 % quantile.
 CREATE OR REPLACE MACRO wilson(x, n) AS {
     low: greatest(0, (x + 1.96 ^ 2 / 2 - 1.96 * sqrt(x * (n - x)::DOUBLE / n + 1.96 ^ 2 / 4)) / (n + 1.96 ^ 2)),

@@ -20,7 +20,7 @@ arrived AS (
     FROM tokens AS t
     JOIN requests AS r ON t.run_id = r.run_id AND t.request_id = r.request_id
     JOIN limits AS l ON r.run_id = l.run_id
-    WHERE r.phase = 'main' AND r.outcome = 'ok'
+    WHERE counted_phase(r.phase, r.cancel_planned) = 'main' AND r.outcome = 'ok'
 ),
 
 -- deadline_i = i * next + max(first, max over j < i of (x_j - j * next)): equal to the recursion that resets at every miss.

@@ -29,7 +29,7 @@ WITH grouped AS (
         distribution(CASE WHEN m.outcome = 'ok' THEN m.e2e_ms END, NULL::DOUBLE) AS e2e
     FROM requests AS r
     JOIN request_metrics AS m USING (run_id, request_id)
-    WHERE r.phase = 'main' AND r.turn IS NOT NULL
+    WHERE m.phase = 'main' AND r.turn IS NOT NULL
     GROUP BY r.run_id, r.step_id, r.workload, r.turn
 )
 

@@ -9,6 +9,7 @@
 -- column: abs_error_p50_tokens, abs_error_max_tokens [tokens] size of reported − wanted
 -- column: cached_mean_tokens [tokens] prompt tokens that the target took from a cache
 -- column: output_wanted_mean_tokens, output_mean_tokens [tokens] output length asked for, and as counted
+-- column: output_error_share [-] mean of counted − asked for over what was asked for, of requests that have both
 -- column: output_sources [-] where output counts come from; more than one kind is never mixed in silence
 
 SELECT
@@ -25,7 +26,9 @@ SELECT
     avg(cached_tokens) AS cached_mean_tokens,
     avg(output_tokens_wanted) AS output_wanted_mean_tokens,
     avg(output_tokens) AS output_mean_tokens,
+    avg(output_tokens - output_tokens_wanted)
+    / nullif(avg(output_tokens_wanted) FILTER (WHERE output_tokens IS NOT NULL), 0) AS output_error_share,
     string_agg(DISTINCT token_source, ', ' ORDER BY token_source) AS output_sources
 FROM requests
-WHERE phase = 'main' AND outcome = 'ok'
+WHERE counted_phase(phase, cancel_planned) = 'main' AND outcome = 'ok'
 GROUP BY run_id, step_id

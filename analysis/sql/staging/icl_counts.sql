@@ -10,7 +10,7 @@
 WITH good AS (
     SELECT run_id, request_id, step_id, coalesce(last_read_before_ns, sent_ns) AS before_ns, merged_read, merged_after_ns
     FROM requests
-    WHERE phase = 'main' AND outcome = 'ok'
+    WHERE counted_phase(phase, cancel_planned) = 'main' AND outcome = 'ok'
 ),
 
 -- A response's last chunk mostly shares its read with the end of the answer. That nothing of this read had come when the sockets

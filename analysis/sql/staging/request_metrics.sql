@@ -2,7 +2,9 @@
 -- question: What did each request experience?
 -- grain: run_id, request_id
 -- materialise: yes
--- column: run_id, request_id, step_id, worker_id, target, phase, outcome, streamed, stamp_source [-] as in requests
+-- column: run_id, request_id, step_id, worker_id, target, outcome, streamed, stamp_source [-] as in requests
+-- column: phase [-] as in requests; planned: of phase main, but the scenario gives such requests up on purpose, whether or not it came to that,
+--   so that they stand in no figure of phase main
 -- column: reused [-] sent on a connection that existed
 -- column: scheduled_ns, issued_ns, sent_ns, done_ns [ns] as in requests
 -- column: first_ns, last_ns [ns] first and last chunk; last is the body's end where the answer was not streamed
@@ -45,7 +47,7 @@ WITH answers AS (
 
 counted AS (
     SELECT
-        r.*,
+        r.* REPLACE (counted_phase(r.phase, r.cancel_planned) AS phase),
         a.* EXCLUDE (run_id, request_id, last_ns),
         coalesce(a.last_ns, CASE WHEN r.outcome = 'ok' AND r.streamed IS NOT DISTINCT FROM false THEN r.done_ns END) AS last_ns,
         -- DuckDB's greatest() and least() pass over NULL, so what is unknown has to be said to be so.

@@ -2,7 +2,7 @@
 -- question: How far did each conversation come, and why did it end?
 -- grain: run_id, session_id
 -- column: run_id, session_id, step_id, workload [-] the session
--- column: phase [-] of its first turn
+-- column: phase [-] of its first turn; planned: one of its turns was to be given up on purpose
 -- column: turns_wanted [turns] as many as it was to have
 -- column: turns, ok_turns [turns] requests made; of these, ended ok
 -- column: ending [-] completed: all turns ended ok; failed: one did not; cut: the step ended before the next was due
@@ -15,7 +15,9 @@ WITH grouped AS (
         session_id,
         any_value(step_id) AS step_id,
         any_value(workload) AS workload,
-        arg_min(phase, turn) AS phase,
+        CASE
+            WHEN bool_or(counted_phase(phase, cancel_planned) = 'planned') THEN 'planned' ELSE arg_min(phase, turn)
+        END AS phase,
         any_value(turns) AS turns_wanted,
         count(*) AS turns,
         count(*) FILTER (WHERE outcome = 'ok') AS ok_turns,

@@ -65,6 +65,8 @@ WARN = [
     (spoilt.resent, {("resent", 0)}),
     (spoilt.descriptors, {("limit_descriptors", 0)}),
     (spoilt.mixed_sources, {("token_sources", 0)}),
+    (spoilt.short_answers, {("output_length", 0)}),
+    (spoilt.long_prompts, {("input_length", 1)}),
     (spoilt.unrecorded_step, {("steps_recorded", None)}),
     (spoilt.unstamped, {("kernel_stamps", None)}),
 ]
@@ -205,8 +207,10 @@ def test_every_rule_is_documented():
         "limit_": "limit_descriptors",
         "arrivals_": "arrivals_dispersion",
         "_certain": "icl_certain",
+        "_length": "output_length",
     }
     assert {parts.get(name, name): level for name, level in levels.items()}.items() <= told.items()
     assert len(levels) == len(
-        set(told) - {"limit_ports", "arrivals_kolmogorov_smirnov", "arrivals_autocorrelation", "ttft_certain"}
+        set(told)
+        - {"limit_ports", "input_length", "arrivals_kolmogorov_smirnov", "arrivals_autocorrelation", "ttft_certain"}
     )

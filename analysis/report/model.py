@@ -13,7 +13,7 @@ from typing import Any
 from duckdb import DuckDBPyConnection
 
 from analysis import catalog, thresholds
-from analysis.report import costs
+from analysis.report import costs, parts
 from analysis.report.wording import METRICS, PERCENTILES, load
 from analysis.validity import Rule, Verdict
 
@@ -34,7 +34,9 @@ def build(con: DuckDBPyConnection, manifest: Row, verdict: Verdict) -> Row:
     tables = {name: _by_step(con, name) for name in _STEP_QUERIES}
     latencies = {(r["step_id"], r["metric"]): r for r in catalog.run(con, "latency_summary").dicts()}
     withheld = catalog.run(con, "withheld").dicts()
-    outcomes = [r for r in catalog.run(con, "outcomes").dicts() if r["phase"] == "main"]
+    ended = catalog.run(con, "outcomes").dicts()
+    outcomes = [r for r in ended if r["phase"] == "main"]
+    planned = [r for r in ended if r["phase"] == "planned"]
     labels = _labels(windows)
     steps = []
     for window in windows:
@@ -43,7 +45,8 @@ def build(con: DuckDBPyConnection, manifest: Row, verdict: Verdict) -> Row:
         reasons = [r for r in withheld if r["step_id"] == step_id]
         metrics = {m: _latency(latencies.get((step_id, m.removesuffix("_ms"))), m, reasons) for m in METRICS}
         counts = _counts(r for r in outcomes if r["step_id"] == step_id)
-        steps.append(_step(window, labels[step_id], facts, counts) | metrics)
+        given_up = _counts(r for r in planned if r["step_id"] == step_id)
+        steps.append(_step(window, labels[step_id], facts, counts, given_up) | metrics)
     return {
         "format": FORMAT,
         "verdict": {
@@ -57,6 +60,7 @@ def build(con: DuckDBPyConnection, manifest: Row, verdict: Verdict) -> Row:
         "run": _run(manifest, windows),
         "totals": _totals(steps, outcomes) | {"cost": costs.of_run(catalog.run(con, "run_cost").dicts())},
         "steps": steps,
+        **parts.build(con),
         "errors": _errors(outcomes),
         "thresholds": thresholds.judge(con, manifest.get("thresholds") or ()),
     }
@@ -122,13 +126,15 @@ def _counts(rows: Iterable[Row]) -> dict[str, int]:
     return counts
 
 
-def _step(window: Row, label: str, facts: dict[str, Row], counts: dict[str, int]) -> Row:
-    """Everything of a step but its latencies."""
+def _step(
+    window: Row, label: str, facts: dict[str, Row], counts: dict[str, int], given_up: dict[str, int]
+) -> Row:
+    """Everything of a step but its latencies. ``given_up``: how those ended that the scenario gives up on purpose."""
     summary, through, speed = facts["step_summary"], facts["throughput"], facts["user_speed"]
     goodput, offered, lengths = facts["goodput"], facts["offered_achieved"], facts["prompt_lengths"]
     faith = facts["schedule_fidelity"]
     start_ns = window["run_start_ns"]
-    as_said = ("step_id", "name", "cell", "arm", "block", "arrivals", "rate_rps", "rate_end_rps", "burstiness", "concurrency", "concurrency_end")  # fmt: skip
+    as_said = ("step_id", "name", "cell", "arm", "block", "arrivals", "rate_rps", "rate_end_rps", "burstiness", "concurrency", "concurrency_end", "session_turns")  # fmt: skip
     return {key: window[key] for key in as_said} | {
         "label": label,
         "load": load(window),
@@ -140,6 +146,7 @@ def _step(window: Row, label: str, facts: dict[str, Row], counts: dict[str, int]
         "ok": summary["ok_requests"],
         "success_rate": summary["success_share"],
         "outcomes": counts,
+        "given_up": {"planned": sum(given_up.values()), "cut": given_up.get("cancelled", 0)},
         "offered": faith.get("offered"),
         "sent_share": faith.get("attempted_share"),
         "offered_rps": offered.get("offered_rps"),
@@ -163,6 +170,7 @@ def _step(window: Row, label: str, facts: dict[str, Row], counts: dict[str, int]
         "output_tokens": {
             "wanted": lengths.get("output_wanted_mean_tokens", window["output_tokens_wanted"]),
             "received": summary["mean_output_tokens"],
+            "error_share": lengths.get("output_error_share"),
             "sources": lengths.get("output_sources"),
         },
         "cost": costs.of_step(facts["cost"]),

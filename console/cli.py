@@ -14,6 +14,7 @@ import click
 from console import exits
 from console.commands.endpoint import simulate
 from console.commands.load import plan, run, schema
+from console.commands.prompts import prompts
 from console.commands.providers import providers
 from console.commands.read import report, runs, seal, sql
 from generator.errors import OpenloopError
@@ -37,7 +38,7 @@ def openloop(debug: bool) -> None:
     """The group; ``debug`` is read by :func:`main`."""
 
 
-for _command in (run, plan, seal, report, sql, runs, simulate, providers, schema):
+for _command in (run, plan, seal, report, sql, runs, simulate, prompts, providers, schema):
     openloop.add_command(_command)
 
 

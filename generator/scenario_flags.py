@@ -16,6 +16,8 @@ _PLAIN: dict[str, Path] = {
     "probe": ("probe",),
     "budget": ("budget",),
     "prices": ("prices",),
+    "lengths": ("workload", "lengths"),
+    "shared_prefix": ("workload", "shared_prefix"),
 }
 _OF_TARGET = {
     "provider": "provider",
@@ -25,6 +27,7 @@ _OF_TARGET = {
     "price_in": "price_in",
     "price_out": "price_out",
     "price_cached": "price_cached",
+    "tokenizer": "tokenizer",
 }
 _LENGTHS = ("input_tokens", "output_tokens")
 _KEPT = ("duration", "requests", "warmup", "pause", "drain", "input_tokens", "output_tokens")
@@ -32,9 +35,8 @@ _KEPT = ("duration", "requests", "warmup", "pause", "drain", "input_tokens", "ou
 
 
 def apply(document: Document, flags: dict[str, Any], *, from_nothing: bool) -> None:
-    """``flags``: target, provider, api, model, price_in, price_out, price_cached, prices, budget, concurrency, rate, duration, requests, input_tokens, output_tokens, seed, workers, transport,
-    probe; as text or as numbers, None where not given. Without a scenario a step ends after 30 s unless said. Raises
-    ScenarioError.
+    """``flags``: keys of the tables above, and concurrency, rate, duration, requests, input_tokens, output_tokens; as text or as numbers,
+    None where not given. Without a scenario a step ends after 30 s unless said. Raises ScenarioError.
     """
     given = {k: v for k, v in flags.items() if v is not None}
     unknown = (

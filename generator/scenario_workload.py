@@ -81,7 +81,7 @@ class PromptsForm(Strict):
 
 
 class SharedPrefixForm(Strict):
-    """Groups of prompts that begin alike; the rest of each prompt is its own."""
+    """Groups of prompts that begin alike; the rest of each prompt is its own. ``1024``: one group with a prefix of 1,024 tokens."""
 
     groups: Annotated[int, Field(ge=1, le=1_000_000)] = Field(description="How many prefixes are in use at a time.")
     prompts: Annotated[int, Field(ge=1, le=1_000_000)] | None = Field(
@@ -89,6 +89,11 @@ class SharedPrefixForm(Strict):
         description="How many prompts a prefix serves before a new one takes its place; all of the step unless said.",
     )
     tokens: Annotated[int, Field(ge=1, le=10_000_000)] = Field(description="Length of a prefix.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _widen(cls, value: Any) -> Any:
+        return value if isinstance(value, dict) else {"groups": 1, "tokens": value}
 
     @model_validator(mode="after")
     def _bounded(self) -> SharedPrefixForm:
@@ -110,6 +115,7 @@ class LengthsForm(Strict):
     )
 
 
+SharedPrefixField = Annotated[SharedPrefixForm, short_or_long(SharedPrefixForm, {"type": "integer", "minimum": 1})]
 PromptsField = Annotated[
     PromptsForm, short_or_long(PromptsForm, {"type": "string", "description": "A file of prompts."})
 ]
@@ -133,7 +139,7 @@ class WorkloadForm(Strict):
     exact_output: bool = Field(
         default=False, description="Make every answer as long as was asked for, where the target's provider can."
     )
-    shared_prefix: SharedPrefixForm | None = Field(
+    shared_prefix: SharedPrefixField | None = Field(
         default=None, description="Groups of synthetic prompts that begin alike."
     )
     cancel: CancelForm | None = Field(default=None, description="Requests that are given up on purpose.")

@@ -128,4 +128,33 @@ def hostile(path: Path) -> RunDir:
     )
 
 
-STATES = {"empty": empty, "failed": failed, "single": single, "unstreamed": unstreamed, "small": small}
+def talking(path: Path) -> RunDir:
+    """Two workloads in one step: one asks once, with a tag; the other has three sessions of two turns: completed, failed, cut."""
+    talk = {"workload": "talk", "turns": 2}
+    rows = [
+        answer(0, at_ms=0, workload="ask", tags="tenant=a", ttft_ms=20),
+        answer(2, at_ms=100, session_id=2, turn=1, **talk, input_tokens_wanted=512),
+        answer(3, at_ms=900, session_id=2, turn=2, **talk, ttft_ms=80, input_tokens=1100, input_tokens_wanted=None),
+        answer(4, at_ms=200, session_id=4, turn=1, **talk),
+        answer(6, at_ms=9900, session_id=6, turn=1, **talk),
+    ]
+    failed = request(
+        5, at_ms=950, session_id=4, turn=2, **talk, outcome="timeout", http_status=None, error_type="total"
+    )
+    return write(
+        path,
+        steps=[step(0, offered=6, planned_arrivals=4, session_turns=2, input_tokens=None)],
+        requests=[*(row for row, _ in rows), failed],
+        tokens=[t for _, tokens in rows for t in tokens],
+        health=[beat(second=s) for s in range(11)],
+    )
+
+
+STATES = {
+    "talking": talking,
+    "empty": empty,
+    "failed": failed,
+    "single": single,
+    "unstreamed": unstreamed,
+    "small": small,
+}

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from report_runs import HOSTILE, INVALID, STATES, hostile, judged, small
+from report_runs import HOSTILE, INVALID, STATES, hostile, judged, small, talking
 
 from analysis.report import csv, json, text, wording
 
@@ -113,8 +113,10 @@ def test_every_key_is_documented(state: str, tmp_path: Path) -> None:
 
 
 def test_every_documented_key_is_there(tmp_path: Path) -> None:
-    """A run with steps and failures has all that docs/report.md promises."""
-    made = set(paths(report_of(small, tmp_path, INVALID)))
+    """A run with steps and failures, and one with conversations, have all that docs/report.md promises."""
+    made = set(paths(report_of(small, tmp_path / "small", INVALID))) | set(
+        paths(report_of(talking, tmp_path / "talking"))
+    )
     assert documented() - made - {"generator", "run", "totals", "verdict"} == set()
 
 

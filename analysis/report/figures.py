@@ -103,10 +103,11 @@ def _step_key(steps: list[Row]) -> tuple[dict[str, str], ...]:
 
 def _axis(steps: list[Row]) -> tuple[str, Callable[[Row], Any]]:
     """What the load axis shows: rates where every step has one, slots where every step is closed, else the steps by name."""
+    what = "sessions" if steps and all(s["session_turns"] for s in steps) else "requests"
     if all(s["arrivals"] == "closed" and s["concurrency_end"] in {None, s["concurrency"]} for s in steps):
-        return "concurrent requests", lambda s: s["concurrency"]
+        return f"concurrent {what}", lambda s: s["concurrency"]
     if all(s["rate_rps"] is not None and s["rate_end_rps"] in {None, s["rate_rps"]} for s in steps):
-        return "offered rate, requests/s", lambda s: s["rate_rps"]
+        return f"offered rate, {what}/s", lambda s: s["rate_rps"]
     return "step", lambda s: s["label"]
 
 

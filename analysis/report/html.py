@@ -13,7 +13,7 @@ from typing import Any
 
 from duckdb import DuckDBPyConnection
 
-from analysis.report import costs, figures, wording
+from analysis.report import costs, figures, parts, wording
 from analysis.report.style import OUTCOME_COLOURS, ramp
 from analysis.report.terms import TERMS
 
@@ -68,6 +68,7 @@ def page(report: dict[str, Any], chart_sections: list[figures.Section], manifest
         chart_sections=chart_sections,
         thresholds=thresholds,
         thresholds_summary=f"{sum(t['holds'] for t in thresholds)} of {len(thresholds)} held.",
+        parts=parts.tables(report),
         costs=_costs(report, steps),
         errors=[_error(error, steps) for error in report["errors"]],
         lengths=[

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from analysis.report import costs, wording
+from analysis.report import costs, parts, wording
 from analysis.report.wording import number, share
 
 Row = dict[str, Any]
@@ -57,6 +57,9 @@ def render(report: Row, *, width: int = 116, colour: bool = False) -> str:
         console.print(_steps(report["steps"]))
     else:
         console.print("No step was recorded.\n")
+    for part in parts.tables(report):
+        console.print()
+        console.print(_part(part))
     _failures(console, report)
     _costs(console, report)
     _notes(console, report)
@@ -115,6 +118,18 @@ def _steps(steps: list[Row]) -> Table:
             number(s["per_user_tokens_per_s"]),
             number(s["lateness_ms"]["p99"]),
         )
+    return table
+
+
+def _part(part: parts.Table) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False, header_style="dim")
+    for place, name in enumerate(part.names):
+        heading = f"{part.title}\n{name}" if place == 0 else f"\n{name}"
+        table.add_column(heading, no_wrap=True, overflow="ellipsis", max_width=24)
+    for heading in part.headings:
+        table.add_column(heading if "\n" in heading else f"\n{heading}", justify="right", no_wrap=True)
+    for row in part.rows:
+        table.add_row(*(Text(wording.printable(cell)) for cell in row))
     return table
 
 

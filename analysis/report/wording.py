@@ -93,13 +93,14 @@ def moment(created: Any) -> str:
 
 
 def load(step: dict[str, Any]) -> str:
-    """What a step asked of the target: ``poisson 20/s``, ``poisson 10 → 50/s``, ``closed 64``."""
+    """What a step asked of the target: ``poisson 20/s``, ``poisson 10 → 50/s``, ``closed 64``; of conversations ``poisson 2 sessions/s``."""
+    unit = " sessions" if step.get("session_turns") else ""
     if step.get("arrivals") == "closed":
         end = step.get("concurrency_end")
-        return f"closed {span(step.get('concurrency'), end)}"
+        return f"closed {span(step.get('concurrency'), end)}{unit}"
     if step.get("rate_rps") is None:
-        return str(step.get("arrivals"))
-    return f"{step['arrivals']} {span(step['rate_rps'], step.get('rate_end_rps'))}/s"
+        return f"{step.get('arrivals')}{unit}"
+    return f"{step['arrivals']} {span(step['rate_rps'], step.get('rate_end_rps'))}{unit}/s"
 
 
 def span(first: float | None, last: float | None) -> str:
@@ -146,6 +147,13 @@ def notes(steps: list[dict[str, Any]]) -> list[str]:
     if whole:
         found.append(
             f"Answers came whole, not as streams, in {', '.join(whole)}: TTFT, TPOT and gaps do not exist there."
+        )
+    planned = sum(s["given_up"]["planned"] for s in steps)
+    if planned:
+        cut = sum(s["given_up"]["cut"] for s in steps)
+        found.append(
+            f"{count(planned)} further requests were to be given up on purpose: {count(cut)} were, {count(planned - cut)} ended "
+            "first. They are in no success rate, latency or attainment; their load and their tokens count."
         )
     hidden = [s["label"] for s in steps if s["hidden_reasoning"]]
     if hidden:

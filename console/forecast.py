@@ -23,7 +23,12 @@ def as_text(planned: Planned) -> str:
     plan, needs, here = planned.plan, planned.needs, machine.look()
     out = io.StringIO()
     rows = [_row(step, need) for step, need in zip(plan.steps, needs.steps, strict=True)]
-    write_table(_COLUMNS, iter(rows), out)
+    told = [s.usd for s in planned.cost.steps]
+    if any(usd is not None for usd in told):
+        rows = [(*row, _count(None) if usd is None else money(usd)) for row, usd in zip(rows, told, strict=True)]
+        write_table((*_COLUMNS, "cost"), iter(rows), out)
+    else:
+        write_table(_COLUMNS, iter(rows), out)
     targets = "; ".join(f"{t.url} ({t.api}, {t.model})" for t in plan.targets.values())
     lines = [
         f"{plan.name}, seed {plan.seed}: {len(plan.steps)} steps against {targets}",
@@ -50,10 +55,8 @@ def _costs(planned: Planned) -> list[str]:
     ]
     if not lines:
         return ["cost         unknown: no price (price_in and price_out, --prices FILE, or openloop[prices])"]
-    each = sorted({s.usd_per_request for s in cost.steps if s.usd_per_request is not None})
-    a_request = (
-        f", {money(each[0])}" + (f" to {money(each[-1])}" if len(each) > 1 else "") + " a request" if each else ""
-    )
+    each = list(dict.fromkeys(money(usd) for usd in sorted(s.usd_per_request or 0 for s in cost.steps) if usd))
+    a_request = f", {' to '.join((each[0], each[-1])[: len(each)])} a request" if each else ""
     total = "as the target decides" if cost.usd is None else f"about {money(cost.usd)}"
     limit = "" if plan.budget_usd is None else f"; budget {money(plan.budget_usd)}"
     return [*lines, f"cost         {total}{a_request}{limit}"]

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from generator import needs_mix
 from generator.charge import cost_nano_usd, money, price_for, usd
-from generator.job import Plan, Price, Step
+from generator.job import Plan, Step, Target
 from generator.needs import Needs, StepNeeds
 from generator.providers import EMBEDDINGS
 from generator.workload import lengths
@@ -48,35 +49,43 @@ def of(plan: Plan, needs: Needs) -> Estimate:
 
 
 def _of_step(plan: Plan, step: Step, need: StepNeeds) -> StepCost:
-    tiers = _tiers(plan, step)
-    if not tiers:
-        return StepCost(step.step_id, None, None)
-    # An embedding has no output, whatever the workload would ask of another API.
-    output_tokens = 0 if plan.target_of(step).api == EMBEDDINGS else need.output_tokens
-    if need.requests and need.input_tokens is not None and output_tokens is not None:
-        each = _usd(tiers, need.input_tokens / need.requests, output_tokens / need.requests)
-        return StepCost(step.step_id, None if each is None else each * need.requests, each)
     if need.requests == 0:
         return StepCost(step.step_id, 0.0, None)
-    return StepCost(step.step_id, None, None if output_tokens == 0 else _mean_request_usd(step, tiers))
+    if not step.mix:
+        target = plan.target_of(step)
+        total = _usd(target, need.requests, need.input_tokens, need.output_tokens)
+        if total is None or need.requests is None:
+            return StepCost(step.step_id, None, _mean_request_usd(step, target))
+        return StepCost(step.step_id, total, total / need.requests)
+    whole = sum(alone.workload.weight for alone in step.alone())
+    parts = []
+    for alone in step.alone():
+        wanted = (needs_mix.requests(alone), needs_mix.tokens(alone, "input"), needs_mix.tokens(alone, "output"))
+        part = _usd(plan.targets[alone.target], *wanted)
+        parts.append(None if part is None else part * alone.workload.weight / whole)
+    known = [part for part in parts if part is not None]
+    total = sum(known) if len(known) == len(parts) else None
+    return StepCost(step.step_id, total, None if total is None or not need.requests else total / need.requests)
 
 
-def _tiers(plan: Plan, step: Step) -> tuple[Price, ...]:
-    """The prices of the step's target; of a mix only where all of its targets have the same."""
-    found = {plan.targets[alone.target].prices for alone in step.alone()}
-    return found.pop() if len(found) == 1 else ()
-
-
-def _mean_request_usd(step: Step, tiers: tuple[Price, ...]) -> float | None:
+def _mean_request_usd(step: Step, target: Target) -> float | None:
+    """Of one request, however many there are."""
     spec = step.workload
     wanted = (spec.input_tokens, spec.output_tokens)
-    if step.mix or spec.session is not None or any(length is None or length.law == "trace" for length in wanted):
+    if spec.session is not None or any(length is None or length.law == "trace" for length in wanted):
         return None
-    return _usd(tiers, *(lengths.mean(length) for length in wanted if length is not None))
+    return _usd(target, 1, *(lengths.mean(length) for length in wanted if length is not None))
 
 
-def _usd(tiers: tuple[Price, ...], input_tokens: float, output_tokens: float) -> float | None:
-    price = price_for(tiers, round(input_tokens))
-    # Means have fractions; a thousand requests' worth of tokens keeps them.
+def _usd(
+    target: Target, requests: float | None, input_tokens: float | None, output_tokens: float | None
+) -> float | None:
+    """Of so many requests with so many tokens together; None where something is not known."""
+    if target.api == EMBEDDINGS:
+        output_tokens = 0  # it has none, whatever the workload would ask of another API
+    if not requests or input_tokens is None or output_tokens is None:
+        return None
+    price = price_for(target.prices, round(input_tokens / requests))
+    # Means have fractions; a thousand times the tokens keep them.
     nano = cost_nano_usd(price, round(input_tokens * 1000), round(output_tokens * 1000))
     return None if nano is None else usd(nano) / 1000

@@ -41,7 +41,10 @@ def begin(plan: Plan, run: RunDir) -> dict[str, Any]:
         "texts": plan.texts.keep,
         "server_metrics": {},
         "prices": {name: _prices(target) for name, target in plan.targets.items()},
-        "budget": None,
+        # What was spent is known at the end; a run that never got there says so.
+        "budget": None
+        if plan.budget_usd is None
+        else {"limit_usd": plan.budget_usd, "spent_usd": None, "guessed_usd": None, "stopped": False},
         "interrupted": False,
         "lost_workers": [],
         "notes": [],

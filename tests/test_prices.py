@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from console import cli
 from generator import estimate, needs, plan, prices, scenario
 from generator.charge import cost_nano_usd, price_for
 from generator.errors import ScenarioError
@@ -281,16 +283,41 @@ def test_the_manifest_has_prices_with_source_and_date(tmp_path: Path) -> None:
     assert found == {"a": {"source": "mine", "date": "2026-01-02", "tiers": [tier]}, "b": None}
 
 
-def test_an_estimate_of_a_mix_needs_one_price(tmp_path: Path) -> None:
-    """Targets of unlike prices in one step: how many requests go to which is the seed's, so nothing is told."""
+def test_an_estimate_of_a_mix_prices_each_part() -> None:
+    """Three of four requests go to the cheap target: 10 × 16 in and 10 × 4 out, at a mean of ¾ × $1 + ¼ × $2 per million."""
     targets = {n: plans.target(name=n, prices=(Price(0, p, p),)) for n, p in (("t", 1.0), ("u", 2.0))}
-    mix = tuple(replace(plans.WORDS, target=name) for name in targets)
+    mix = tuple(replace(plans.WORDS, target=name, weight=w) for name, w in (("t", 3.0), ("u", 1.0)))
     made = plans.plan(plans.step(mix=mix, workload=mix[0], planned_arrivals=10), targets=targets)
-    need = needs.StepNeeds(0, 10, 1.0, 160.0, 40.0, 1, False)
+    need = needs.StepNeeds(0, 10, 1.0, 160.0, 40.0, 1, assumed=False)
     wanted = needs.Needs((need,), 1, 1, 10, 1.0, 160.0, 40.0)
-    assert estimate.of(made, wanted).usd is None
-    alike = replace(made, targets={n: replace(t, prices=(Price(0, 1.0, 1.0),)) for n, t in targets.items()})
-    assert estimate.of(alike, wanted).usd == pytest.approx(200e-6)
+    found = estimate.of(made, wanted)
+    assert found.usd == pytest.approx(200 * 1.25e-6)
+    assert found.steps[0].usd_per_request == pytest.approx(20 * 1.25e-6)
+    unpriced = replace(made, targets=targets | {"u": plans.target(name="u")})
+    assert estimate.of(unpriced, wanted).usd is None
+
+
+def test_the_plans_words(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """`openloop plan` shows price, source, cost of each step and of all beside the budget, warns on stderr, and has it all in JSON."""
+    monkeypatch.chdir(tmp_path)
+    words = ["plan", "--target", "simulator", "--concurrency", "2,4", "--requests", "1000", "--budget", "$1.50"]
+    priced = ["--price-in", "1", "--price-out", "$4", "--price-cached", "0.5"]
+    assert cli.main([*words, *priced]) == 0
+    shown = capsys.readouterr()
+    assert "$1 in, $4 out, $0.5 cached a million (the scenario, " in shown.out
+    assert "about $2.05, $0.001 a request; budget $1.50" in shown.out
+    assert shown.out.count("$1.02") == 2
+    assert "warning: the plan is estimated at $2.05, its budget is $1.50" in shown.err
+    assert cli.main([*words, *priced, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["cost"]["usd"] == pytest.approx(2.048)
+    assert [s["usd"] for s in told["cost"]["steps"]] == pytest.approx([1.024, 1.024])
+    assert told["plan"]["budget_usd"] == 1.5
+    assert told["plan"]["targets"]["target"]["prices"][0]["output"] == 4.0
+    assert cli.main(words) == 2
+    assert "no price is known" in capsys.readouterr().err
+    assert cli.main(words[:-2]) == 0
+    assert "cost         unknown: no price" in capsys.readouterr().out
 
 
 def test_whose_service_a_url_is() -> None:

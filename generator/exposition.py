@@ -6,12 +6,14 @@ https://prometheus.io/docs/instrumenting/exposition_formats/
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import orjson
 from prometheus_client.parser import text_string_to_metric_families
 
+_NAME = re.compile(r"[^\s{]+")
 _SUMS = {"histogram", "gaugehistogram", "summary"}
 _SUM_ENDS = ("_sum", "_count", "_gsum", "_gcount")
 
@@ -33,8 +35,8 @@ def readings(text: str, prefixes: tuple[str, ...] = ()) -> Iterator[Reading]:
 
     Buckets and quantiles are left out before anything is parsed: they are most of a page, and the parser takes its time.
     """
-    lines = [line for line in text.split("\n") if _wanted(line, prefixes)]
-    spelt = {line.split("{", 1)[0].split(None, 1)[0] for line in lines if not line.startswith("#")}
+    lines = [line for line in map(str.strip, text.split("\n")) if _wanted(line, prefixes)]
+    spelt = {_name(line) for line in lines}
     for family in text_string_to_metric_families("\n".join(lines) + "\n"):
         for sample in family.samples:
             if family.type in _SUMS and not sample.name.endswith(_SUM_ENDS):
@@ -49,10 +51,15 @@ def label_text(labels: dict[str, str]) -> str:
     return orjson.dumps(labels, option=orjson.OPT_SORT_KEYS).decode()
 
 
+def _name(line: str) -> str:
+    found = _NAME.match(line)
+    return found.group() if found else ""
+
+
 def _wanted(line: str, prefixes: tuple[str, ...]) -> bool:
     if line.startswith("#"):
         return line.startswith("# TYPE ")
-    name = line.split("{", 1)[0].split(" ", 1)[0]
+    name = _name(line)
     if not name or name.endswith(("_bucket", "_created")):
         return False
     return not prefixes or name.startswith(prefixes)

@@ -122,7 +122,16 @@ class Going:
 
     def workers(self) -> list[psutil.Process]:
         """In the order of their numbers."""
-        return sorted(psutil.Process(self.process.pid).children(), key=lambda p: p.pid)
+        return self.children("generator.worker")
+
+    def children(self, module: str) -> list[psutil.Process]:
+        """The coordinator's own that run ``module``, in the order of their start."""
+        found = []
+        for child in psutil.Process(self.process.pid).children():
+            with suppress(psutil.NoSuchProcess):  # or a zombie, which has no command line
+                if module in child.cmdline():
+                    found.append(child)
+        return sorted(found, key=lambda p: p.pid)
 
     def end(self) -> dict[str, Any]:
         """The run's RunEnd, once it came to an end by itself."""

@@ -15,7 +15,7 @@ from typing import Any, Literal
 from duckdb import DuckDBPyConnection
 
 from analysis import catalog
-from analysis.report.wording import number
+from analysis.report.wording import brief
 
 Row = dict[str, Any]
 
@@ -151,7 +151,7 @@ def said(row: Row, panels: list[ServerPanel]) -> str:
     """What a merged row of the timeline says of the target, a line a panel."""
     lines = []
     for panel, pairs in _fields(panels):
-        told = [f"{number(row[field])} {line.label}".rstrip() for field, line in pairs if row[field] is not None]
+        told = [f"{brief(row[field])} {line.label}".rstrip() for field, line in pairs if row[field] is not None]
         if told:
             lines.append(f"\n{panel.title}: {', '.join(told)}")
     return "".join(lines)

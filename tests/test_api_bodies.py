@@ -80,10 +80,14 @@ def test_a_whole_conversation() -> None:
     messages = body_of("anthropic-messages", messages=TALK)
     assert (messages["system"], messages["messages"]) == ("Be brief.", list(TALK[1:]))
     assert body_of("openai-responses", messages=TALK)["input"] == [
-        TALK[0],
-        {"role": "user", "content": [{"type": "input_text", "text": "One"}, {"type": "input_text", "text": "Two"}]},
-        {"role": "assistant", "content": [{"type": "output_text", "text": "Three"}]},
-        TALK[3],
+        {"type": "message", **TALK[0]},
+        {
+            "type": "message",
+            "role": "user",
+            "content": [{"type": "input_text", "text": "One"}, {"type": "input_text", "text": "Two"}],
+        },
+        {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "Three"}]},
+        {"type": "message", **TALK[3]},
     ]
     text = "System: Be brief.\n\nUser: One\nTwo\n\nAssistant: Three\n\nUser: Four"
     assert body_of("openai-completions", messages=TALK)["prompt"] == text + "\n\nAssistant:"

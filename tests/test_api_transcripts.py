@@ -94,6 +94,23 @@ MESSAGES: dict[str, tuple[Rows, dict[str, Any]]] = {
             "token_source": "usage",
         },
     ),
+    # a real one: no pings, no padding
+    "llama_cpp.sse": (
+        [(C, n, -1) for n in (1, 2, 3, 1, 2, 2, 3, 5)],
+        {
+            "terminal": True,
+            "finish_reason": "max_tokens",
+            "input_tokens": 34,
+            "cached_tokens": 0,
+            "cache_write_tokens": None,
+            "output_tokens": 8,
+            "token_source": "usage",
+        },
+    ),
+    "llama_cpp.json": (
+        [],
+        {"terminal": True, "finish_reason": "max_tokens", "input_tokens": 34, "cached_tokens": 27, "output_tokens": 4},
+    ),
     "document_error.json": (
         [],
         {"terminal": False, "error_outcome": "overloaded", "error_type": "overloaded_error", "output_tokens": None},
@@ -162,6 +179,23 @@ RESPONSES: dict[str, tuple[Rows, dict[str, Any]]] = {
         [(C, 3, -1), (C, 4, -1), (C, 3, -1), (C, 3, -1), (C, 1, -1)],
         {"terminal": True, "response_id": "resp_vl", "output_tokens": 6, "token_source": "usage"},
     ),
+    # a real one: no sequence numbers, no indices; the length was reached, and it says completed
+    "llama_cpp.sse": (
+        [(C, n, -1) for n in (1, 2, 2, 1, 3, 2, 2, 9)],
+        {
+            "terminal": True,
+            "finish_reason": "completed",
+            "input_tokens": 34,
+            "cached_tokens": 27,
+            "output_tokens": 8,
+            "reasoning_tokens": None,
+            "server_ms": 85.277 + 133.527,
+        },
+    ),
+    "llama_cpp.json": (
+        [],
+        {"terminal": True, "finish_reason": "completed", "input_tokens": 34, "cached_tokens": 27, "output_tokens": 4},
+    ),
     "document.json": (
         [],
         {
@@ -195,6 +229,19 @@ COMPLETIONS: dict[str, tuple[Rows, dict[str, Any]]] = {
             "cached_tokens": 2,
             "output_tokens": 4,
             "token_source": "usage",
+        },
+    ),
+    # a real one: usage and timings with the finish
+    "llama_cpp.sse": (
+        [(C, n, -1) for n in (9, 9, 1, 4, 6, 4, 3, 2)],
+        {
+            "terminal": True,
+            "finish_reason": "length",
+            "input_tokens": 2,
+            "cached_tokens": 0,
+            "output_tokens": 8,
+            "token_source": "usage",
+            "server_ms": 25.091 + 123.12,
         },
     ),
     # growing usage on every chunk: tokens a chunk are its differences

@@ -13,7 +13,7 @@ from typing import Any
 
 from generator.apis.api import RowSink
 from generator.apis.events import EventDecoder
-from generator.apis.fields import count, total, word
+from generator.apis.fields import count, timings_ms, word
 from generator.apis.template import NO_TEMPLATE
 from generator.rows import REASONING, UNKNOWN
 
@@ -86,9 +86,8 @@ class ChoicesDecoder(EventDecoder):
         answer = self.answer
         if answer.response_id is None:
             answer.response_id = word(chunk.get("id"))
-        timings = chunk.get("timings")
-        if isinstance(timings, dict):  # llama.cpp's own account of this answer
-            answer.server_ms = total(timings.get("prompt_ms"), timings.get("predicted_ms"))
+        if "timings" in chunk:
+            answer.server_ms = timings_ms(chunk["timings"])
 
     def _read_choices(self, choices: Any, whole: bool) -> tuple[int | None, int]:
         kind: int | None = None

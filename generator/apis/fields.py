@@ -40,3 +40,8 @@ def total(*values: Any) -> float | None:
     if not all(value.__class__ in (int, float) and math.isfinite(value) for value in values):
         return None
     return float(sum(values))
+
+
+def timings_ms(timings: Any) -> float | None:
+    """llama.cpp's own account of an answer: the prompt's time and the tokens'."""
+    return total(timings.get("prompt_ms"), timings.get("predicted_ms")) if isinstance(timings, dict) else None

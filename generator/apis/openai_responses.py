@@ -12,7 +12,7 @@ from generator.apis.api import Call, Decoder, Encoded, Failure, Messages, RowSin
 from generator.apis.bodies import post
 from generator.apis.events import EventDecoder
 from generator.apis.failures import in_stream, malformed
-from generator.apis.fields import count, word
+from generator.apis.fields import count, timings_ms, word
 from generator.rows import CONTENT, REASONING, REFUSAL, TOOL, UNKNOWN
 
 _DELTAS = {
@@ -83,11 +83,13 @@ class ResponsesDecoder(EventDecoder):
             if isinstance(response, dict):
                 self._read_response(response)
             if what in _LAST:
+                self.answer.server_ms = timings_ms(event.get("timings"))
                 self._end(what.removeprefix("response."), response, data)
         return self._over
 
     def _read_document(self, document: dict[str, Any], data: bytes) -> None:
         self._read_response(document)
+        self.answer.server_ms = timings_ms(document.get("timings"))
         status = document.get("status")
         if status in ("completed", "incomplete", "failed"):
             self._end(status, document, data)
@@ -154,8 +156,12 @@ def _called(item: Any) -> str:
 
 
 def _input(messages: Messages) -> list[dict[str, Any]]:
-    """Chat messages as this API spells them: parts of type ``text`` have another name, which depends on who speaks."""
-    return [{**turn, "content": _content(turn.get("content"), turn.get("role"))} for turn in messages]
+    """Chat messages as this API spells them: items of a type (OpenAI guesses it, llama.cpp does not), and parts of type ``text``
+    under another name, which depends on who speaks.
+    """
+    return [
+        {"type": "message", **turn, "content": _content(turn.get("content"), turn.get("role"))} for turn in messages
+    ]
 
 
 def _content(content: Any, role: Any) -> Any:

@@ -79,6 +79,7 @@ PATCHES = [
         b"<",
     ),
 ]
+_EVENT = re.compile(rb".+?(?:\n\n|\Z)", re.DOTALL)
 _DATA = re.compile(rb"^(?:data: ?)?(\{.*\})\r?$", re.MULTILINE)
 
 
@@ -136,9 +137,12 @@ def _holders(value: Any, depth: int = 0) -> Any:
 
 
 def check(api: Api, text: bytes, content_type: str, cut: int, keep_text: bool) -> None:
-    """Whatever the bytes: no exception; whole, byte by byte and in two pieces mean the same; and all of it can be recorded."""
+    """Whatever the bytes: no exception; whole, byte by byte, event by event (which is the short cut's way) and in two pieces mean
+    the same; and all of it can be recorded.
+    """
     rows, facts = whole = meaning([text], content_type, api, keep_text)
     assert meaning(bytewise(text), content_type, api, keep_text) == whole
+    assert meaning(_EVENT.findall(text), content_type, api, keep_text) == whole
     at = cut % (len(text) + 1)
     assert meaning([text[:at], text[at:]], content_type, api, keep_text) == whole
     assert facts["error_outcome"] is None or facts["error_outcome"] in OUTCOMES

@@ -106,6 +106,16 @@ def test_a_line_end_inside_an_event_is_not_in_a_template() -> None:
     assert (len(rows), answer.error_outcome) == (1, "stream_error")
 
 
+@pytest.mark.parametrize("blank", [b"\n", b"\r", b"\r\n", b"\n\n"])
+def test_a_line_end_where_a_template_has_its_string(blank: bytes) -> None:
+    """JSON allows it before a string, an event does not: its data ends there, and is no JSON."""
+    plain = b'data: {"id":"c","choices":[{"index":0,"delta":{"content":%b"%b"},"finish_reason":null}]}\n\n'
+    reads = [plain % (b"", b"ab"), plain % (b"", b"c"), plain % (blank, b"d")]
+    rows, answer = run(reads)
+    assert (len(rows), answer.error_outcome) == (2, "stream_error")
+    assert meaning(reads) == meaning(bytewise(b"".join(reads)))
+
+
 ODD_VALUES = st.recursive(
     st.one_of(st.none(), st.booleans(), st.integers(-5, 2**62), st.floats(), st.text(max_size=4)),
     lambda inner: st.one_of(

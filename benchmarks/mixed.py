@@ -177,6 +177,15 @@ def _asked(sql: str, run: Path, truth: Path) -> list[harness.Row]:
     )
 
 
+def side_by_side(rows: list[harness.Row]) -> list[harness.Row]:
+    """A row a thing that the simulator did, a column an API: how often openloop has the right outcome, of how often it happened."""
+    found: dict[str, harness.Row] = {}
+    for row in rows:
+        line = found.setdefault(row["did"], {"the_simulator_did": row["did"], "outcome": OUTCOMES.get(row["did"])})
+        line[row["api"]] = f"{row['client_count']:,} of {row['truth_count']:,}"
+    return list(found.values())
+
+
 def measure() -> None:
     parser = harness.arguments(__doc__)
     parser.add_argument("--streams", type=int, default=512)
@@ -205,7 +214,7 @@ def measure() -> None:
         f"answers that went well, rows that differ from the truth: {differing}. The run judged itself {verdict}."
     )
     notes = [note, *(f"misnamed: {row}" for row in wrong)]
-    harness.finish(options, "Several APIs at once, and every fault", made, rows, *notes)
+    harness.finish(options, "Several APIs at once, and every fault", made, side_by_side(rows), *notes)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,14 @@
 """Recorded traffic is read as it is: names of columns, units of time, windows; and every damage names its line."""
 
+import datetime as dt
 import gzip
+import json
 from importlib import resources
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from generator.errors import ScenarioError
@@ -44,6 +49,66 @@ def test_mooncake(load):
     read = load("t.jsonl", MOONCAKE)
     assert read.times_s.tolist() == [0, 0.25]
     assert read.lengths.tolist() == [[67, 5], [7, 1]]
+
+
+def test_hash_ids_and_sessions(load):
+    """Blocks of all rows in a row, with where each row's end, and sessions numbered as they appear: of the window alone."""
+    text = (
+        '{"timestamp": 0, "input_length": 9, "output_length": 1, "hash_ids": [9], "session_id": "z"}\n'
+        '{"timestamp": 2000, "input_length": 9, "output_length": 1, "hash_ids": [3, -4], "session_id": "b"}\n'
+        '{"timestamp": 1000, "input_length": 9, "output_length": 1, "hash_ids": [1, 2], "session_id": "a"}\n'
+        '{"timestamp": 3000, "input_length": 9, "output_length": 1, "session_id": "a"}\n'
+    )
+    read = load("t.jsonl", text, start_s=1)
+    assert read.times_ns.tolist() == [0, 10**9, 2 * 10**9]
+    assert (read.ids.tolist(), read.ends.tolist(), read.sessions.tolist()) == ([1, 2, 3, -4], [2, 4, 4], [0, 1, 0])
+    renamed = load("t.jsonl", text.replace("hash_ids", "blocks"), columns={"hash_ids": "blocks"})
+    assert renamed.ids.tolist() == [9, 1, 2, 3, -4]
+    assert load("t.jsonl", MOONCAKE.replace("hash_ids", "other")).ids is None
+
+
+@pytest.mark.parametrize("ids", ['"x"', "[1.5]", "[true]", "[9223372036854775808]"])
+def test_hash_ids_that_are_none(load, ids):
+    """Whole numbers of 64 bits, or an error with the line."""
+    row = f'{{"timestamp": 0, "input_length": 9, "output_length": 1, "hash_ids": {ids}}}'
+    with pytest.raises(ScenarioError, match=r"t\.jsonl:1: .* is no list of hash ids"):
+        load("t.jsonl", row)
+
+
+def test_parquet_and_json_arrays(tmp_path):
+    """The same rows in any form are the same trace: numbers, dates as Parquet has them, lists of hash ids."""
+    at = dt.datetime(2023, 11, 16, 18, 15, 46, 680_590, tzinfo=dt.UTC)
+    rows = [
+        {"time": (at + dt.timedelta(seconds=s)).isoformat(), "input_tokens": 5, "output_tokens": 2, "hash_ids": [s]}
+        for s in range(3)
+    ]
+    (tmp_path / "t.json").write_text(json.dumps(rows))
+    dated = [row | {"time": dt.datetime.fromisoformat(row["time"])} for row in rows]
+    pq.write_table(pa.Table.from_pylist(dated), tmp_path / "t.parquet")
+    for read in (trace.load(tmp_path / "t.json"), trace.load(tmp_path / "t.parquet")):
+        assert read.times_ns.tolist() == [0, 10**9, 2 * 10**9]
+        assert read.lengths.tolist() == [[5, 2]] * 3
+        assert read.ids.tolist() == [0, 1, 2]
+
+
+def test_a_format_that_the_extension_does_not_tell(tmp_path):
+    """``format`` says it; without, the error lists the formats; a plain text is no trace."""
+    (tmp_path / "t.dat").write_text("time,input_tokens,output_tokens\n1,2,3\n")
+    assert trace.load(tmp_path / "t.dat", kind="csv").lengths.tolist() == [[2, 3]]
+    with pytest.raises(ScenarioError, match=r"\.dat tells no format; give format: jsonl, json, csv, parquet or text"):
+        trace.load(tmp_path / "t.dat")
+    (tmp_path / "t.txt").write_text("1 2 3")
+    with pytest.raises(ScenarioError, match="a trace is no plain text"):
+        trace.load(tmp_path / "t.txt")
+
+
+def test_the_shipped_mooncake_slice_is_whole():
+    """2,000 requests; a hash id for each block of 512 tokens, the last one of each begun, all starting with block 0."""
+    read = trace.load(Path(str(resources.files("scenarios") / "data" / "mooncake_conversation_2000.jsonl.gz")))
+    assert read.lengths.shape == (2000, 2)
+    counts = np.diff(read.ends, prepend=0)
+    assert counts.tolist() == (-(-read.lengths[:, 0] // 512)).tolist()
+    assert (read.ids[read.ends - counts] == 0).mean() > 0.9
 
 
 def test_named_columns(load):

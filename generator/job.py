@@ -137,7 +137,7 @@ class Texts:
     first: int = 20
     share: float = 0.01
     max_chars: int = 20_000
-    max_bytes: int = 256 * 1024 * 1024
+    max_bytes: int = 256_000_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,6 +66,8 @@ Rate = Annotated[
 """Arrivals a second."""
 
 Share = Annotated[float, BeforeValidator(units.share), _text_schema("A share.", "99%", number=True)]
+Size = Annotated[int, BeforeValidator(units.size_bytes), _text_schema("A size.", "256MB")]
+"""Bytes."""
 Money = Annotated[float, BeforeValidator(units.money_usd), _text_schema("US dollars.", "$5", number=True)]
 Tokens = Annotated[int, Field(ge=0, le=MOST_TOKENS)]
 

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, field_validator, model_validator
 
 from generator import job
-from generator.scenario_fields import HeaderLines, Share, Strict, WrongError, short_or_long
+from generator.scenario_fields import HeaderLines, Share, Size, Strict, WrongError, short_or_long
 
 MOST_SERIES = 10_000
 
@@ -24,8 +24,10 @@ class RecordForm(Strict):
     max_chars: Annotated[int, Field(ge=1, le=10_000_000)] = Field(
         default=20_000, description="A longer text is cut, and says so."
     )
-    max_bytes: Annotated[int, Field(ge=1, le=2**40)] = Field(
-        default=256 * 1024 * 1024, description="Of all texts of the run together; none is kept beyond."
+    max_size: Size = Field(
+        default=256_000_000,
+        description="Of all texts of the run together; none is kept beyond.",
+        json_schema_extra={"default": "256MB"},
     )
 
     @model_validator(mode="after")
@@ -35,7 +37,7 @@ class RecordForm(Strict):
         return self
 
     def values(self) -> job.Texts:
-        return job.Texts(self.texts, self.first, self.share, self.max_chars, self.max_bytes)
+        return job.Texts(self.texts, self.first, self.share, self.max_chars, self.max_size)
 
 
 class MetricsForm(Strict):

@@ -71,7 +71,7 @@ class TextKeeper:
         if size_bytes > self._room_bytes:
             self._full = True
             self._on_full(
-                f"texts: {self._texts.max_bytes} bytes (record.max_bytes) are spent; further prompts and answers are not kept"
+                f"texts: {self._texts.max_bytes} bytes (record.max_size) are spent; further prompts and answers are not kept"
             )
             return None
         self._room_bytes -= size_bytes

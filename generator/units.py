@@ -15,11 +15,16 @@ _NUMBER = r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE]([+-]?[0-9]{1,3}))?"
 _DURATION_PART = re.compile(_NUMBER + r"\s*([^\W\d_]+)\s*")
 _RATE = re.compile(_NUMBER + r"\s*/\s*([^\W\d_]+)\Z")
 _SHARE = re.compile(_NUMBER + r"\s*%\Z")
+_SIZE = re.compile(_NUMBER + r"\s*([^\W\d_]+)\Z")
 _MONEY = re.compile(r"\$\s*" + _NUMBER + r"\Z|" + _NUMBER + r"\s*USD\Z")
 
 NS = {"ns": 1, "us": 10**3, "µs": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "min": 60 * 10**9}
 NS |= {"h": 3600 * 10**9, "d": 86_400 * 10**9}
 """Nanoseconds in each unit of time; ``m`` is minutes, as in Go and k6."""
+
+_BYTES = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+_BYTES |= {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
+LARGEST_BYTES = 10**13
 
 LONGEST_NS = 366 * NS["d"]
 HIGHEST_RPS = 1e6
@@ -112,6 +117,20 @@ def share(value: Any) -> float:
         hint = f"; write {value}%" if not isinstance(value, str) and 1 < result <= 100 else ""
         raise UnitError(f"a share lies between 0% and 100%, not {value!r}{hint}")
     return result
+
+
+def size_bytes(value: Any) -> int:
+    """``256MB``, ``1 GiB`` → bytes, > 0. Units in decimal and binary steps, as the SI and the IEC have them."""
+    if isinstance(value, str) and (found := _SIZE.match(value.strip())):
+        number, exponent, unit = found.groups()
+        if unit not in _BYTES:
+            raise UnitError(f"{value!r}: {_nearest_unit(unit, _BYTES)}")
+        size = int(_number(number, exponent) * _BYTES[unit])
+        if not 0 < size <= LARGEST_BYTES:
+            raise UnitError(f"a size lies above 0 and up to {LARGEST_BYTES // _BYTES['TB']} TB, not {value!r}")
+        return size
+    example = f"; write {value}B" if isinstance(value, int) and not isinstance(value, bool) else ""
+    raise UnitError(f"a size with its unit is wanted, such as 256MB, not {value!r}{example}")
 
 
 def money_usd(value: Any) -> float:

@@ -138,7 +138,7 @@ def test_the_runs_bytes_are_bounded() -> None:
     assert half.row(ended(3, parts=[])) is None
     assert not half.wants(step(), 0)
     assert len(told) == 1
-    assert "max_bytes" in told[0]
+    assert "record.max_size" in told[0]
 
 
 def test_a_run_that_does_not_ask_keeps_nothing(tmp_path: Path) -> None:
@@ -199,7 +199,7 @@ def test_a_full_budget_is_told_and_the_run_goes_on(tmp_path: Path) -> None:
     assert found[0]["request_id"] == -1, "probes are kept"
     assert len(rows(run.run)) == 41
     assert sum(len((row["prompt"] + row["response"]).encode()) for row in found) <= 2_000
-    assert [note for note in run.run.read_manifest()["notes"] if "max_bytes" in note]
+    assert [note for note in run.run.read_manifest()["notes"] if "max_size" in note]
 
 
 @pytest.mark.parametrize("victim", ["worker", "coordinator"])

@@ -128,7 +128,7 @@ def test_bad_money(text):
 @given(st.text(max_size=20))
 def test_any_text_is_a_quantity_or_a_unit_error(text):
     """No text makes a parser raise anything but UnitError."""
-    for parse in (units.duration_ns, units.rate_rps, units.share, units.money_usd):
+    for parse in (units.duration_ns, units.rate_rps, units.share, units.money_usd, units.size_bytes):
         try:
             assert parse(text) >= 0
         except units.UnitError:
@@ -141,3 +141,28 @@ def test_whole_durations_are_exact(count, unit):
     ns = count * units.NS[unit]
     if ns <= units.LONGEST_NS:
         assert units.duration_ns(f"{count}{unit}") == ns
+
+
+@pytest.mark.parametrize(
+    ("text", "size"), [("256MB", 256_000_000), ("1 GiB", 2**30), ("1.5kB", 1500), ("7B", 7), ("10TB", 10**13)]
+)
+def test_sizes(text, size):
+    """Decimal and binary units, each with its own name."""
+    assert units.size_bytes(text) == size
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (1000, "write 1000B"),
+        ("256", "with its unit"),
+        ("256Mb", "nearest: 'MB'"),
+        ("0B", "above 0"),
+        ("11TB", "up to 10 TB"),
+        (True, "with its unit"),
+    ],
+)
+def test_bad_sizes(text, said):
+    """A bare number is refused: it could be bytes or megabytes."""
+    with pytest.raises(units.UnitError, match=said):
+        units.size_bytes(text)

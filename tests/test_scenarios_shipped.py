@@ -8,8 +8,10 @@ from generator import plan, scenario
 
 NAMES = (
     "baseline",
+    "chat-sessions",
     "comprehensive",
     "concurrency-ladder",
+    "mixed-workloads",
     "poisson-staircase",
     "quick",
     "ramp",
@@ -91,3 +93,20 @@ def test_the_ramp_is_smooth():
     """One step whose users grow on a line, no staircase."""
     (step,) = plan.make(scenario.load("ramp", {}, []), "r", 1).plan.steps
     assert (step.concurrency, step.concurrency_end) == (1, 64)
+
+
+def test_the_chats_are_conversations():
+    """Sessions of three to seven turns that users think between; they start by themselves, whatever the target does."""
+    (step,) = plan.make(scenario.load("chat-sessions", {}, []), "r", 1).plan.steps
+    assert (step.arrivals, step.turns, step.planned_arrivals) == ("poisson", 7, 120)
+    assert step.workload.session.think.mean_s == 3
+
+
+def test_the_mix_has_three_workloads():
+    """A chat, a completion and a summary, told apart by name and by tag."""
+    (step,) = plan.make(scenario.load("mixed-workloads", {}, []), "r", 1).plan.steps
+    assert [(w.name, w.weight, w.tags, w.session is not None) for w in step.mix] == [
+        ("chat", 6, "kind=interactive", True),
+        ("autocomplete", 3, "kind=interactive", False),
+        ("summary", 1, "kind=batch", False),
+    ]

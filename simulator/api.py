@@ -53,6 +53,7 @@ class Endpoint:
         self._requests = 0
         self._under_way: set[Answer] = set()
         self._totals = pages.Totals()
+        self._metrics = pages.Metrics(settings.model, self._totals, self._under_way, lambda: model.waiting)
 
     def began(self, answer: Answer) -> None:
         """An admitted answer is with the model from now on."""
@@ -84,9 +85,7 @@ class Endpoint:
             case "/health":
                 return Reply(None, body=b'{"status":"ok"}')
             case "/metrics":
-                waiting = self._model.waiting
-                body = pages.metrics(self._settings.model, self._totals, self._under_way, waiting)
-                return Reply(None, body=body, content_type=pages.METRICS_TYPE)
+                return Reply(None, body=self._metrics.text(), content_type=pages.METRICS_TYPE)
         if not self._authorized(request):
             return _refuse(troubles.OPENAI, troubles.UNAUTHORIZED)
         if request.path == self._routes.models:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import resource
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
 from zlib import crc32
 
 import orjson
+from prometheus_client import CollectorRegistry, Metric, ProcessCollector, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
 from simulator import words
 from simulator.answer import Answer
@@ -56,36 +55,40 @@ class Totals:
         self.ended[reason] += 1
 
 
-def metrics(model: str, totals: Totals, under_way: Iterable[Answer], waiting: int) -> bytes:
-    """Prometheus text under vLLM's names; the process's own CPU and memory under the usual ones of Prometheus clients."""
-    answers = list(under_way)
-    generated = totals.generation_tokens + sum(answer.generated() for answer in answers)
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    of_model = {"model_name": model}
-    lines: list[str] = []
+class Metrics:
+    """``/metrics``: vLLM's names for what the model does, and the usual ones of the process (CPU, memory, descriptors)."""
 
-    def add(name: str, kind: str, help_text: str, *samples: tuple[dict[str, Any], float]) -> None:
-        lines.append(f"# HELP {name} {help_text}")
-        lines.append(f"# TYPE {name} {kind}")
-        for labels, value in samples:
-            inside = ",".join(f'{key}="{_escaped(text)}"' for key, text in labels.items())
-            lines.append(f"{name}{{{inside}}} {value}" if inside else f"{name} {value}")
+    def __init__(self, model: str, totals: Totals, under_way: Collection[Answer], waiting: Callable[[], int]) -> None:
+        self._model = model
+        self._totals = totals
+        self._under_way = under_way
+        self._waiting = waiting
+        self._registry = CollectorRegistry()
+        self._registry.register(self)
+        ProcessCollector(registry=self._registry)
 
-    running = len(answers) - waiting
-    add("vllm:num_requests_running", "gauge", "Requests in the model.", (of_model, running))
-    add("vllm:num_requests_waiting", "gauge", "Requests in the queue before it.", (of_model, waiting))
-    add("vllm:prompt_tokens_total", "counter", "Input tokens of admitted requests.", (of_model, totals.prompt_tokens))
-    add("vllm:generation_tokens_total", "counter", "Tokens generated.", (of_model, generated))
-    ended = [(of_model | {"finished_reason": reason}, count) for reason, count in totals.ended.items()]
-    add("vllm:request_success_total", "counter", "Requests that ended, by reason.", *ended)
-    add("process_cpu_seconds_total", "counter", "User and system time.", ({}, used.ru_utime + used.ru_stime))
-    add("process_resident_memory_bytes", "gauge", "Resident memory.", ({}, _resident_bytes()))
-    return ("\n".join(lines) + "\n").encode()
+    def text(self) -> bytes:
+        """Prometheus' text format, of this moment."""
+        return bytes(generate_latest(self._registry))
 
+    def collect(self) -> Iterator[Metric]:
+        """What prometheus_client asks a collector for."""
+        waiting, totals = self._waiting(), self._totals
+        generated = totals.generation_tokens + sum(answer.generated() for answer in self._under_way)
+        yield self._gauge("num_requests_running", "Requests in the model.", len(self._under_way) - waiting)
+        yield self._gauge("num_requests_waiting", "Requests in the queue before it.", waiting)
+        yield self._counter("prompt_tokens", "Input tokens of admitted requests.", {(): totals.prompt_tokens})
+        yield self._counter("generation_tokens", "Tokens generated.", {(): generated})
+        ended: dict[tuple[str, ...], int] = {(reason,): count for reason, count in totals.ended.items()}
+        yield self._counter("request_success", "Requests that ended, by reason.", ended, "finished_reason")
 
-def _escaped(text: str) -> str:
-    return text.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
+    def _gauge(self, name: str, help_text: str, value: int) -> Metric:
+        found = GaugeMetricFamily(f"vllm:{name}", help_text, labels=["model_name"])
+        found.add_metric([self._model], value)
+        return found
 
-
-def _resident_bytes() -> int:
-    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+    def _counter(self, name: str, help_text: str, values: dict[tuple[str, ...], int], *labels: str) -> Metric:
+        found = CounterMetricFamily(f"vllm:{name}", help_text, labels=["model_name", *labels])
+        for of, value in values.items():
+            found.add_metric([self._model, *of], value)
+        return found

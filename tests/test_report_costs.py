@@ -49,7 +49,7 @@ def test_costs_are_in_every_form(tmp_path: Path) -> None:
         assert "$0.00900 in all" in plain
         assert "$1 in, $4 out per million tokens; $2 in, $6 out, $0.2 cached above 200,000 input tokens" in plain
         assert "prices.toml: m, 2026-11-01" in plain
-        assert "1 request was sent and gave no usage at the end" in plain
+        assert "1 request was sent at a cost that is not known" in plain
     assert ",0.003," in csv.render(report)
     con.close()
 
@@ -61,6 +61,21 @@ def test_without_a_price_nothing_is_said_of_money(tmp_path: Path) -> None:
     assert report["run"]["targets"][0]["price"] is None
     for rendered in (text.render(report), html.render(con, report, manifest)):
         assert "$" not in rendered.partition("<script>")[0]
+    con.close()
+
+
+def test_prices_without_usage_cost_what_nobody_knows(tmp_path: Path) -> None:
+    """A run whose answers tell no usage: that its cost is unknown is said, no figure is."""
+    row, chunks = fabricate.answer(0, token_source="chunks", price_input=1.0, price_output=4.0)
+    run = fabricate.write(
+        tmp_path / "r", steps=[fabricate.step(0)], requests=[row], tokens=chunks, prices={"target": PRICE}
+    )
+    con, report, manifest = judged(run)
+    for rendered in (text.render(report), html.render(con, report, manifest)):
+        plain = " ".join(rendered.split())
+        assert "what the run cost is not known" in plain
+        assert "1 request was sent at a cost that is not known" in plain
+        assert "10⁶ output tokens" not in plain
     con.close()
 
 

@@ -48,9 +48,15 @@ def of_run(rows: list[Row]) -> Row:
     return {key: row.get(column) for key, column in _OF_RUN.items()}
 
 
-def known(report: Row) -> bool:
-    """Whether there is anything to show."""
-    return report["totals"]["cost"]["usd"] is not None
+def told(report: Row) -> bool:
+    """Whether there is anything to say of money: a cost, or a price that no usage came to meet."""
+    return report["totals"]["cost"]["usd"] is not None or any(target["price"] for target in report["run"]["targets"])
+
+
+def total(report: Row) -> str:
+    """What the run cost in a few words."""
+    usd = report["totals"]["cost"]["usd"]
+    return "what the run cost is not known" if usd is None else f"{dollars(usd)} in all, probes and warm-up included"
 
 
 def columns(steps: list[Row]) -> dict[str, str]:
@@ -82,9 +88,10 @@ def notes(report: Row) -> list[str]:
     cost, found = report["totals"]["cost"], []
     if cost["unknown_requests"]:
         n = cost["unknown_requests"]
+        was = "request was" if n == 1 else "requests were"
         found.append(
-            f"{n:,} {'request was' if n == 1 else 'requests were'} sent and gave no usage at the end: what that cost is not known, "
-            "and not in these figures."
+            f"{n:,} {was} sent at a cost that is not known, for want of usage at the end of the answer or of a price: "
+            "these figures leave that out."
         )
     budget = report["run"]["budget"]
     if budget and budget["stopped"]:

@@ -84,13 +84,12 @@ def page(report: dict[str, Any], chart_sections: list[figures.Section], manifest
 
 
 def _costs(report: dict[str, Any], steps: list[dict[str, Any]]) -> dict[str, Any] | None:
-    """The table of costs; None where no price is known."""
-    if not costs.known(report):
+    """The section on costs; None where there is nothing to say. Without headings it has no table."""
+    if not costs.told(report):
         return None
     columns = costs.columns(steps)
     return {
-        "total": costs.dollars(report["totals"]["cost"]["usd"]),
-        "prices": costs.price_lines(report["run"]),
+        "lead": "; ".join([costs.total(report), *costs.price_lines(report["run"])]),
         "headings": list(columns),
         "rows": [
             {"label": s["label"], "cells": [costs.dollars(s["cost"][key]) for key in columns.values()]} for s in steps

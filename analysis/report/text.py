@@ -155,20 +155,20 @@ def _failures(console: Console, report: Row) -> None:
 
 
 def _costs(console: Console, report: Row) -> None:
-    if not costs.known(report):
+    if not costs.told(report):
         return
     columns = costs.columns(report["steps"])
     console.print()
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False, header_style="dim")
-    table.add_column("cost", no_wrap=True, overflow="ellipsis", max_width=24)
-    for heading in columns:
-        table.add_column(heading, justify="right", no_wrap=True)
-    for s in report["steps"]:
-        figures = (costs.dollars(s["cost"][key]) for key in columns.values())
-        table.add_row(Text(wording.printable(s["label"])), *figures)
-    console.print(table)
-    total = f"{costs.dollars(report['totals']['cost']['usd'])} in all, probes included"
-    for line in (f"{total}; " + "; ".join(costs.price_lines(report["run"])), *costs.notes(report)):
+    if columns:
+        table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False, header_style="dim")
+        table.add_column("cost", no_wrap=True, overflow="ellipsis", max_width=24)
+        for heading in columns:
+            table.add_column(heading, justify="right", no_wrap=True)
+        for s in report["steps"]:
+            figures = (costs.dollars(s["cost"][key]) for key in columns.values())
+            table.add_row(Text(wording.printable(s["label"])), *figures)
+        console.print(table)
+    for line in ("; ".join([costs.total(report), *costs.price_lines(report["run"])]), *costs.notes(report)):
         console.print(Text(wording.printable(line), "dim"))
 
 

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from typing import Any, TextIO
 
+from analysis.report.wording import printable
+
 TABLE_ROWS = 1000
 """A table is for eyes; what is longer is cut, and says so."""
 
@@ -34,12 +36,12 @@ def write_table(columns: Sequence[str], rows: Rows, out: TextIO) -> None:
 
 
 def cell(value: Any) -> str:
-    """A value as a table shows it: floats to six significant digits, NULL as an empty cell, one line."""
+    """A value as a table shows it: floats to six significant digits, NULL as an empty cell, one line, nothing that steers a terminal."""
     if value is None:
         return ""
     if isinstance(value, float):
         return f"{value:.6g}"
-    return " ".join(str(value).splitlines())
+    return printable(" ".join(str(value).splitlines()))
 
 
 def write_csv(columns: Sequence[str], rows: Rows, out: TextIO) -> None:

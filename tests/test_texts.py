@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import signal
 from dataclasses import replace
@@ -14,6 +15,7 @@ from whole_runs import going, rows, simulator, until
 from wiring import Wiring
 
 from analysis import catalog, database
+from console import rows as console_rows
 from generator import job
 from generator.apis.api import Answer
 from generator.recorder import row_table, write_segment
@@ -237,3 +239,15 @@ def test_segments_of_texts_are_sealed_whole(tmp_path: Path) -> None:
     before = run.table_path("texts").read_bytes()
     seal(run)
     assert run.table_path("texts").read_bytes() == before
+
+
+def test_a_table_of_texts_does_not_steer_the_terminal() -> None:
+    """What a model said, printed: escapes are spelt out, markup is text, a line is a line."""
+    hostile = "\x1b[2J\x1b]0;title\x07[red]bold[/red]\u202e\nnext\x9b31m"
+    out = io.StringIO()
+    console_rows.write_table(["response"], iter([(hostile,)]), out)
+    assert out.getvalue() == "response\n\\x1b[2J\\x1b]0;title\\x07[red]bold[/red]\\u202e next\\x9b31m\n"
+    as_json = io.StringIO()
+    console_rows.write_json(["response"], iter([(hostile,)]), as_json)
+    assert "\x1b" not in as_json.getvalue()
+    assert json.loads(as_json.getvalue())[0]["response"] == hostile

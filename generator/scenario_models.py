@@ -262,6 +262,8 @@ class Form(Strict):
         for key in self.matrix_keys():
             if key.endswith("_tokens") and getattr(self.workload, key) is not None:
                 raise WrongError(f"workload has {key} already; a matrix fills only what is left open", "matrix", key)
+            if key.endswith("_tokens") and self.workload.lengths is not None:
+                raise WrongError(f"the workload's lengths say {key} already", "matrix", key)
             if key == "input_tokens" and self.workload.prompts is not None:
                 raise WrongError(
                     "input_tokens is for synthetic prompts; the workload's come from a file", "matrix", key

@@ -107,7 +107,7 @@ def spec(form: Form, workload: WorkloadForm, step: StepForm, cell: Cell, arrays:
     """One workload in one step: what the step says of lengths comes first, then the matrix, then the workload. Raises ScenarioError."""
     pair = arrays.pair(workload.lengths) if workload.lengths is not None else None
 
-    def length(key: str, default: job.Length) -> job.Length:
+    def length(key: str, default: job.Length | None) -> job.Length | None:
         said = getattr(step, key) or cell.get(key) or getattr(workload, key)
         if isinstance(said, LengthForm):
             return arrays.length(said)
@@ -115,11 +115,12 @@ def spec(form: Form, workload: WorkloadForm, step: StepForm, cell: Cell, arrays:
             return pair[key == "output_tokens"]
         return FROM_TRACE if step.trace is not None else default
 
+    asks = any(t.asks_for_length(from_file=workload.prompts is not None) for t in form.target_forms().values())
     prefix = workload.shared_prefix
     made = job.WorkloadSpec(
         name=workload.name or ("dataset" if workload.prompts else "synthetic"),
         input_tokens=None if workload.prompts else length("input_tokens", DEFAULT_INPUT),
-        output_tokens=length("output_tokens", DEFAULT_OUTPUT),
+        output_tokens=length("output_tokens", DEFAULT_OUTPUT if asks else None),
         dataset=None if workload.prompts is None else workload.prompts.file,
         shared_prefix_tokens=workload.shared_prefix_tokens if prefix is None else prefix.tokens,
         prefix_groups=0 if prefix is None else prefix.groups,

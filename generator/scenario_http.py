@@ -69,6 +69,14 @@ class HttpForm(Strict):
             raise WrongError("answer_required needs answer, the JSONPath that is to match", "answer_required")
         return self
 
+    def sends_length(self, *, from_file: bool) -> bool:
+        """Whether a request says how long an answer is wanted: by {{max_tokens}}, or in the record that synthetic prompts make."""
+        from generator.apis import http_template
+
+        if "max_tokens" in http_template.names([self.path, self.body]):
+            return True
+        return self.body is None and self.method not in http_template.BODILESS and not from_file
+
     def spec(self) -> job.Http:
         return job.Http(**self.model_dump())
 

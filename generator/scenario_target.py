@@ -158,6 +158,10 @@ class TargetForm(Strict):
         """Whether to ask for a streamed answer. A plain HTTP service is not held to stream unless that is said; embeddings cannot."""
         return self.stream and self.api != EMBEDDINGS and (self.api != HTTP_JSON or "stream" in self.model_fields_set)
 
+    def asks_for_length(self, *, from_file: bool) -> bool:
+        """Whether requests carry the length to answer with; ``from_file``: prompts are a file's records."""
+        return self.api != HTTP_JSON or (self.http or HttpForm()).sends_length(from_file=from_file)
+
     @model_validator(mode="after")
     def _no_stream_of_vectors(self) -> TargetForm:
         if self.api == EMBEDDINGS and self.stream and "stream" in self.model_fields_set:

@@ -160,3 +160,26 @@ def test_only_who_asks_pays_for_jsonpath() -> None:
     )
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     subprocess.run([sys.executable, "-c", code], env=environment, check=True)
+
+
+@pytest.mark.parametrize(
+    ("http", "from_file", "asked"),
+    [
+        ({"body": {"n": "{{max_tokens}}"}}, True, True),
+        ({"path": "/x?n={{ max_tokens }}"}, True, True),
+        ({"body": ["{{prompt}}"]}, False, False),
+        ({}, False, True),
+        ({}, True, False),
+        ({"method": "GET"}, False, False),
+    ],
+)
+def test_a_length_that_is_not_sent_is_not_recorded_as_wanted(
+    tmp_path: Path, http: dict[str, Any], from_file: bool, asked: bool
+) -> None:
+    """Only what reaches the service was asked for; a length that the scenario states itself is taken at its word."""
+    (tmp_path / "r.jsonl").write_text('{"prompt": "p"}\n')
+    workload = {"prompts": "r.jsonl"} if from_file else {}
+    target = {"api": "http-json", "http": http}
+    assert (planned(tmp_path, target, workload=workload).steps[0].workload.output_tokens is not None) is asked
+    said = planned(tmp_path, target, workload={**workload, "output_tokens": 5}).steps[0].workload.output_tokens
+    assert said == job.Length("fixed", 5)

@@ -20,8 +20,6 @@ from generator.job import Http
 from generator.ndjson import LineParser
 from generator.rows import CONTENT, UNKNOWN
 
-METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
-_WITHOUT_BODY = ("GET", "DELETE")
 _LINES = ("ndjson", "jsonl", "json-lines", "jsonlines", "stream+json")
 """What content types of lines of JSON have in their names."""
 
@@ -48,7 +46,7 @@ class HttpJson:
         values = self._values(call)
         path = self._path(values)
         accept = ("accept", _ACCEPT_STREAM if call.stream else _ACCEPT)
-        if self._body is None and self._spec.method in _WITHOUT_BODY:
+        if self._body is None and self._spec.method in http_template.BODILESS:
             return Encoded(self._spec.method, path, (accept,), b"")
         body = values["payload"] if self._body is None else self._body(values)
         if body is MISSING:

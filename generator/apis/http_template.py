@@ -24,6 +24,9 @@ from generator.apis.json_path import MISSING, JsonPath
 NAMES = ("prompt", "record", "payload", "messages", "model", "max_tokens", "stream")
 """``record`` and ``payload`` may go on as a JSONPath does: ``record.question``, ``record.turns[0]['text']``."""
 
+BODILESS = ("GET", "DELETE")
+"""Methods whose requests have a body only where it is written out."""
+
 _PLACEHOLDER = re.compile(r"\{\{\s*([^{}]*?)\s*\}\}")
 _NAME = re.compile(r"([A-Za-z_]+)(.*)\Z", re.DOTALL)
 
@@ -53,6 +56,15 @@ def path(template: str) -> Callable[[Values], str]:
     return lambda values: "".join(
         part if isinstance(part, str) else quote(text(part(values)), safe="", errors="surrogatepass") for part in parts
     )
+
+
+def names(template: Any) -> set[str]:
+    """Which of NAMES a template asks for."""
+    if isinstance(template, str):
+        split = (_NAME.match(found.group(1)) for found in _PLACEHOLDER.finditer(template))
+        return {s.group(1) for s in split if s}
+    inner = template.values() if isinstance(template, dict) else template if isinstance(template, list) else ()
+    return {name for value in inner for name in names(value)}
 
 
 def text(value: Any) -> str:

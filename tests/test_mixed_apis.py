@@ -13,15 +13,21 @@ APIS = [*mixed.STREAMED, *mixed.UNSTREAMED]
 ONLY_STREAMED = ("no-finish", "bad-framing")
 
 
-def test_every_fault_of_every_api_is_the_right_outcome(tmp_path: Path) -> None:
-    """A target for each API and fault, all in one run: as often as the truth log says, each under its right name, and the tokens,
-    statuses and chunks of what went well are those that the simulator sent.
+@pytest.mark.parametrize("stream", [True, False])
+def test_every_fault_of_every_api_is_the_right_outcome(tmp_path: Path, stream: bool) -> None:
+    """A target for each API and fault, all in one run, streamed or not: as often as the truth log says, each under its right name,
+    and the tokens, statuses and chunks of what went well are those that the simulator sent.
     """
     truth = tmp_path / "truth"
     pairs = [(api, fault) for api in APIS for fault in ("", *mixed.FAULTS)]
     with simulator(truth, ttft="5ms", itl="2ms", jitter=0, reasoning="25%", cached="50%") as server:
         targets = {
-            f"{api} {fault}".strip(): mixed.target(server["url"], api, headers={"x-sim-fault": fault} if fault else {})
+            f"{api} {fault}".strip(): mixed.target(
+                server["url"],
+                api,
+                headers={"x-sim-fault": fault} if fault else {},
+                **({} if api in mixed.UNSTREAMED else {"stream": stream}),
+            )
             for api, fault in pairs
         }
         steps = [{"arrivals": "poisson", "rate": "150/s", "requests": 10 * len(pairs)}]
@@ -33,7 +39,8 @@ def test_every_fault_of_every_api_is_the_right_outcome(tmp_path: Path) -> None:
     happened = {(row["api"], row["did"]) for row in table}
     wanted = {(api, fault or "ok") for api, fault in pairs}
     # An answer in one piece has no middle: these faults leave it well.
-    assert happened == wanted - {(api, fault) for api in mixed.UNSTREAMED for fault in ONLY_STREAMED}
+    whole = mixed.UNSTREAMED if stream else APIS
+    assert happened == wanted - {(api, fault) for api in whole for fault in ONLY_STREAMED}
     counts = mixed.counts(run, truth)
     assert counts.pop("answers") > 10 * len(APIS)
     assert set(counts.values()) == {0}

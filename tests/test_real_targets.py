@@ -49,6 +49,18 @@ def test_each_api_of_the_real_server(server: tuple[str, Path], tmp_path: Path, a
 
 
 @INSTALLED
+@pytest.mark.parametrize("api", real_apis.DIRECT)
+def test_each_api_of_the_real_server_in_one_piece(server: tuple[str, Path], tmp_path: Path, api: str) -> None:
+    """Streaming off: the same counts, and no rows of tokens."""
+    url, log = server
+    run = openloop(real_apis.scenario(url, api, REQUESTS, 2, stream=False), "real", tmp_path).run
+    rows = real_apis.answers(run)
+    told = timings(log.read_text())[-REQUESTS:]
+    assert [(row["outcome"], row["rows"]) for row in rows] == [("ok", None)] * REQUESTS
+    assert [row["output_tokens"] for row in rows] == [timing.predicted_tokens for timing in told]
+
+
+@INSTALLED
 @GATEWAY
 def test_the_real_gateway(server: tuple[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same through LiteLLM, by its chat and by its messages route, with a key that no file of the run holds."""

@@ -38,6 +38,7 @@ OUTCOMES = {
     "refused": "rate_limited",
     "overloaded": "overloaded",
     "client_error": "client_error",
+    "gone": "cancelled",
     "429": "rate_limited",
     "quota": "quota",
     "500": "server_error",
@@ -51,12 +52,14 @@ OUTCOMES = {
     "error-in-200": "stream_error",
     "overloaded-in-200": "overloaded",
 }
-"""What the simulator did, by the fault that it made or else by its own outcome → the outcome that openloop must record."""
+"""What the simulator did, by the fault that it made or else by its own outcome → the outcome that openloop must record. ``gone``: the
+client left, which it does here by plan alone.
+"""
 
 OF_PLAIN_HTTP = {"no-finish": "ok", "bad-json": "ok", "overloaded-in-200": "stream_error"}
 """Where a plain service differs: it has no end mark, nothing says what its events must be, and its errors have no types."""
 
-FAULTS = tuple(name for name in OUTCOMES if name not in ("ok", "refused", "overloaded", "client_error"))
+FAULTS = tuple(name for name in OUTCOMES if name not in ("ok", "refused", "overloaded", "client_error", "gone"))
 
 _JOINED = """
     WITH expected(api, did, outcome) AS (SELECT unnest($apis), unnest($dids), unnest($outcomes)),
@@ -122,14 +125,15 @@ def expected(api: str, did: str) -> str:
     return OF_PLAIN_HTTP.get(did, OUTCOMES[did]) if api == "http-json" else OUTCOMES[did]
 
 
-def scenario(targets: Mapping[str, Mapping[str, Any]], steps: list[dict[str, Any]]) -> dict[str, Any]:
-    """All of ``targets`` alike by weight. Time limits are short, since a stall ends by one."""
+def scenario(targets: Mapping[str, Mapping[str, Any]], steps: list[dict[str, Any]], **workload: Any) -> dict[str, Any]:
+    """All of ``targets`` alike by weight; ``workload``: more keys of each. Time limits are short, since a stall ends by one."""
     return {
         "name": "mixed",
         "seed": 42,
         "targets": dict(targets),
         "workloads": [
-            {"name": name, "target": name, "weight": 1, "input_tokens": 16, "output_tokens": 32} for name in targets
+            {"name": name, "target": name, "weight": 1, "input_tokens": 16, "output_tokens": 32, **workload}
+            for name in targets
         ],
         "probe": 0,
         "timeouts": {"idle": "2s", "first_token": "5s", "total": "6s"},

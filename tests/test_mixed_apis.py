@@ -63,3 +63,19 @@ def test_refusals_by_limits_are_counted_as_the_truth_counts_them(tmp_path: Path,
     told = mixed.limits_told(run)
     assert {row["api"] for row in told} == set(APIS) - set(silent)
     assert {row["limit_requests"] for row in told} == {20}
+
+
+def test_what_the_client_gives_up_is_gone_at_the_simulator(tmp_path: Path) -> None:
+    """A share of each API's requests, cut by plan after some tokens: as many are cancelled here as saw their client leave there."""
+    truth = tmp_path / "truth"
+    with simulator(truth, ttft="5ms", itl="20ms", jitter=0) as server:
+        targets = {api: mixed.target(server["url"], api) for api in mixed.STREAMED}
+        steps = [{"arrivals": "constant", "rate": "30/s", "requests": 90}]
+        plan = mixed.scenario(targets, steps, cancel={"share": "50%", "after_tokens": 2})
+        run = openloop(plan, "cancelled", tmp_path).run
+    assert mixed.misnamed(run, truth) == []
+    table = mixed.outcomes(run, truth)
+    assert {(row["api"], row["did"]) for row in table} == {
+        (api, did) for api in mixed.STREAMED for did in ("ok", "gone")
+    }
+    assert sum(row["client_count"] for row in table) == 90

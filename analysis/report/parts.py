@@ -9,6 +9,7 @@ from typing import Any
 from duckdb import DuckDBPyConnection
 
 from analysis import catalog
+from analysis.report.costs import dollars
 from analysis.report.wording import NOTHING, count, number, share
 
 Row = dict[str, Any]
@@ -54,6 +55,12 @@ class Table:
     rows: tuple[tuple[str, ...], ...]
 
 
+def _priced(rows: list[Row]) -> Figures:
+    """The figures of parts, what they cost among them where that is known."""
+    known = any(row["cost_usd"] is not None for row in rows)
+    return (*_OF_PARTS, ("cost", "cost_usd", dollars)) if known else _OF_PARTS
+
+
 def build(con: DuckDBPyConnection) -> dict[str, list[Row]]:
     """The rows of QUERIES' relations, as they are."""
     return {
@@ -70,10 +77,12 @@ def tables(report: Row) -> list[Table]:
     found = []
     if mixed:
         lead = "Each workload's own requests and what they met; a share of a step's arrivals is a weight, and a session may ask often."
-        found.append(_table("By workload", lead, ("workload",), _OF_PARTS, report["workloads"], steps))
+        found.append(
+            _table("By workload", lead, ("workload",), _priced(report["workloads"]), report["workloads"], steps)
+        )
     if report["tags"]:
         lead = "A request counts for each of its tags."
-        found.append(_table("By tag", lead, ("tag", "value"), _OF_PARTS, report["tags"], steps))
+        found.append(_table("By tag", lead, ("tag", "value"), _priced(report["tags"]), report["tags"], steps))
     if report["sessions"]:
         lead = "A session is completed when all its turns ended ok; a turn that did not ends it; the end of the step cuts it."
         found.append(_table("Sessions", lead, ("workload",), _OF_SESSIONS, report["sessions"], steps))

@@ -12,6 +12,7 @@
 -- column: tpot_p50_ms, tpot_p99_ms [ms] time per output token
 -- column: e2e_p50_ms, e2e_p99_ms [ms] end to end
 -- column: output_tps [tokens/s] output tokens that arrived inside the step's window, over it
+-- column: cost_usd [USD] of requests of phase main whose cost is known; NULL where none is
 
 WITH grouped AS (
     SELECT
@@ -28,10 +29,12 @@ WITH grouped AS (
         distribution(CASE WHEN m.phase = 'main' AND m.outcome = 'ok' THEN m.ttft_ms END, NULL::DOUBLE) AS ttft,
         distribution(CASE WHEN m.phase = 'main' AND m.outcome = 'ok' THEN m.tpot_ms END, NULL::DOUBLE) AS tpot,
         distribution(CASE WHEN m.phase = 'main' AND m.outcome = 'ok' THEN m.e2e_ms END, NULL::DOUBLE) AS e2e,
-        sum(t.output_tokens) AS window_tokens
+        sum(t.output_tokens) AS window_tokens,
+        sum(c.cost_usd) FILTER (WHERE m.phase = 'main') AS cost_usd
     FROM requests AS r
     JOIN request_metrics AS m USING (run_id, request_id)
     JOIN window_tokens AS t USING (run_id, request_id)
+    JOIN request_costs AS c USING (run_id, request_id)
     WHERE r.step_id >= 0
     GROUP BY r.run_id, r.step_id, r.workload
 )
@@ -55,6 +58,7 @@ SELECT
     g.tpot.p99_ms AS tpot_p99_ms,
     g.e2e.p50_ms AS e2e_p50_ms,
     g.e2e.p99_ms AS e2e_p99_ms,
-    g.window_tokens / w.window_s AS output_tps
+    g.window_tokens / w.window_s AS output_tps,
+    g.cost_usd
 FROM grouped AS g
 JOIN step_windows AS w USING (run_id, step_id)

@@ -122,13 +122,14 @@ class ChoicesDecoder(EventDecoder):
         if told is not None:
             answer.input_tokens = told
         details = usage.get("prompt_tokens_details")
-        told = count(
-            details.get("cached_tokens") if details.__class__ is dict else usage.get("prompt_cache_hit_tokens")
-        )
-        if told is not None:
-            answer.cached_tokens = told
-        if details.__class__ is dict and "cache_write_tokens" in details:
-            answer.cache_write_tokens = count(details["cache_write_tokens"])
+        if details.__class__ is dict:
+            told = count(details.get("cached_tokens"))
+            if told is not None:
+                answer.cached_tokens = told
+            if "cache_write_tokens" in details:
+                answer.cache_write_tokens = count(details["cache_write_tokens"])
+        elif "prompt_cache_hit_tokens" in usage:
+            answer.cached_tokens = count(usage["prompt_cache_hit_tokens"])
         details = usage.get("completion_tokens_details")
         if details.__class__ is dict:
             told = count(details.get("reasoning_tokens"))

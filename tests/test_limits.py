@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from generator.apis import limits
 from generator.apis.api import Limits
 from generator.apis.limits import parse_limits
 
@@ -95,6 +96,12 @@ def test_fireworks() -> None:
         x_ratelimit_limit_tokens_cache_adjusted_prompt="900000",
         fireworks_server_processing_time="0.25",
     ) == Limits(limit_tokens=3600000, remaining_tokens=3599000, server_ms=250.0)
+
+
+@pytest.mark.parametrize("text", ["1e308", "-1", "soon", "1700000000"])
+def test_a_processing_time_that_is_none(text: str) -> None:
+    """What no answer can have taken is not kept."""
+    assert parsed(fireworks_server_processing_time=text) == Limits()
 
 
 def test_anthropic_without_the_combined_limit() -> None:
@@ -201,14 +208,7 @@ def test_no_headers_no_limits() -> None:
     assert parsed(content_type="text/event-stream") == Limits()
 
 
-NAMES = [
-    "x-ratelimit-limit-requests",
-    "x-ratelimit-reset",
-    "retry-after",
-    "date",
-    "openai-processing-ms",
-    "x-tokenlimit-limit",
-]
+NAMES = ["date", "llm_provider-retry-after", *sorted(name.decode() for name in limits._NAMES)]
 
 
 VALUES = st.one_of(st.binary(max_size=20), st.text("0123456789.-+eEhmsnZT: ").map(str.encode))
@@ -218,6 +218,7 @@ VALUES = st.one_of(st.binary(max_size=20), st.text("0123456789.-+eEhmsnZT: ").ma
 def test_any_header_value_is_survived(headers: list[tuple[bytes, bytes]]) -> None:
     """Whatever a target writes there, the columns can hold what comes out."""
     found: Any = parse_limits(headers)
-    assert found.limit_requests is None or 0 <= found.limit_requests < 2**63
-    for value in (found.reset_requests_s, found.retry_after_s, found.server_ms):
+    for count in (found.limit_requests, found.remaining_requests, found.limit_tokens, found.remaining_tokens):
+        assert count is None or 0 <= count < 2**63
+    for value in (found.reset_requests_s, found.reset_tokens_s, found.retry_after_s, found.server_ms):
         assert value is None or 0 <= value < float("inf")

@@ -88,7 +88,8 @@ def parse_limits(headers: Headers, now_utc_s: float | None = None) -> Limits:
     limit_tokens, remaining_tokens, reset_tokens = _allowance(found, _TOKENS)
     retry_ms = _number(_first(found, _RETRY_MS))
     server_ms = _number(_first(found, _SERVER_MS))
-    if server_ms is None and (server_s := _number(_first(found, _SERVER_S))) is not None:
+    server_s = _number(_first(found, _SERVER_S))
+    if server_ms is None and server_s is not None and server_s < _EPOCH_S:
         server_ms = server_s * 1e3
     return Limits(
         retry_after_s=_seconds(_first(found, _RETRY), headers, now_utc_s) if retry_ms is None else retry_ms / 1e3,

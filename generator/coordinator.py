@@ -154,7 +154,7 @@ class _Coordinator:
                 self._manifest["probe"][name] |= asdict(learned)
             if name in exact_words:
                 self._manifest["probe"][name]["tokenizer_words"] = exact_words[name]
-                if learned is None:
+                if learned is None and any(p["words"] for p in probes):
                     self._note(
                         f"probe of {name}: no usage was told, so prompts have their length without the template's tokens"
                     )

@@ -1,4 +1,4 @@
-"""Arrival number → prompt: the one thing that a worker asks of a workload. Pure in (step.seed, n); numpy and stdlib alone."""
+"""Arrival number → prompt: the one thing that a worker asks of a workload. Pure in (step.seed, n), and cheap: it runs in the loop."""
 
 from __future__ import annotations
 

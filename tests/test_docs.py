@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import click
 import pytest
+import yaml
 
 from analysis import catalog
 from console import cli, exits, reference
@@ -85,10 +88,12 @@ SECTIONS = {
     "target": "target",
     "targets": "target",
     "tls": "tls",
+    "http": "http",
     "metrics": "metrics",
     "record": "record",
     "workload": "workload",
     "workloads": "workload",
+    "cancel": "cancel",
     "session": "session",
     "turns": "workload",
     "first_input_tokens": "workload",
@@ -121,6 +126,18 @@ def test_every_scenario_key_is_documented() -> None:
         ):
             missing.add(".".join(path))
     assert missing == set()
+
+
+def test_the_example_of_http_json_is_the_shipped_one() -> None:
+    """What the page explains is what `openloop run http-json` does, record by record."""
+    blocks = dict(re.findall(r"```(yaml|json)\n(.*?)```", page("http-json.md"), re.DOTALL))
+    shipped = resources.files("scenarios")
+    assert yaml.safe_load(blocks["yaml"]) == yaml.safe_load(shipped.joinpath("http-json.yaml").read_text())
+    first = json.loads(shipped.joinpath("data/tickets.jsonl").read_text().splitlines()[0])
+    told = json.loads(blocks["json"])
+    said = told["ticket"]["text"].removesuffix("…")
+    assert first["ticket"]["text"].startswith(said)
+    assert told == {**first, "ticket": {**first["ticket"], "text": f"{said}…"}}
 
 
 def test_the_scenario_of_the_page_is_a_scenario(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ NAMES = (
     "chat-sessions",
     "comprehensive",
     "concurrency-ladder",
+    "http-json",
     "mixed-workloads",
     "poisson-staircase",
     "quick",

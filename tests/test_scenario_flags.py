@@ -145,11 +145,12 @@ def test_files_are_relative_to_whoever_named_them(tmp_path, monkeypatch):
     )
     monkeypatch.chdir(tmp_path)
     form = scenario.load("there/s.yaml", {}, []).form
-    assert (form.workload.prompts, form.target.tls.ca) == (
+    assert form.workload.prompts is not None
+    assert (form.workload.prompts.file, form.target.tls.ca) == (
         str(tmp_path / "there/p.jsonl"),
         str(tmp_path / "there/ca.pem"),
     )
-    assert scenario.load("there/s.yaml", {}, ["workload.prompts=q.jsonl"]).form.workload.prompts == str(
+    assert scenario.load("there/s.yaml", {}, ["workload.prompts=q.jsonl"]).form.workload.prompts.file == str(
         tmp_path / "q.jsonl"
     )
 

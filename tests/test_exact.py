@@ -14,12 +14,12 @@ import numpy as np
 import orjson
 import pytest
 import tokenizers_made
-from plans import plan, step, target
-from whole_runs import rows
+from plans import MS, S, folder, plan, step, target
+from whole_runs import rows, simulator, with_url
 
 from benchmarks import real_target
 from benchmarks.processes import openloop
-from generator import exact, run_dir, tokenizer
+from generator import coordinator, exact, run_dir, tokenizer
 from generator.errors import ScenarioError, TargetError
 from generator.job import Correction, Length, WorkloadSpec
 from generator.run_dir import RunDir
@@ -314,3 +314,26 @@ def test_exact_lengths_at_a_real_server(tmp_path: Path) -> None:
         found = main_rows(openloop(scenario, "exact", tmp_path, expect=(0, 3)).run)
     assert [r["input_tokens"] for r in found] == [r["input_tokens_wanted"] for r in found]
     assert len(found) == 12
+
+
+@pytest.mark.parametrize("closed", [False, True])
+def test_a_length_that_shows_late_stops_the_run(tmp_path: Path, closed: bool) -> None:
+    """Where a length falls below the template only while the load runs, the run stops there with the reason, and what was recorded stays."""
+    lengths = np.array([[64, 2]] * 50 + [[1, 2]] * 10, dtype=np.int32)
+    spec = WorkloadSpec("w", Length("trace"), Length("trace"))
+    made = step(workload=spec, duration_ns=S, rate_rps=60.0, planned_arrivals=60)
+    if closed:
+        made = step(workload=spec, concurrency=1, requests=60)
+    planned = plan(made, probe=2)
+    with simulator("--ttft", "5ms", "--itl", "1ms") as url:
+        planned = with_url(planned, url)
+        run = folder(tmp_path, planned, {} if closed else {0: [n * 16 * MS for n in range(60)]})
+        np.save(run.lengths_path(0), lengths)
+        # As if a tokenizer had told the words, but nobody had looked at the lengths.
+        run.words_path.write_bytes(orjson.dumps({"t": list(words())}))
+        end = coordinator.run(planned, run, {})
+    assert end.error is not None
+    assert "a prompt of 1 tokens cannot be made: the target adds" in end.error
+    assert end.exit_code == 2
+    assert run.sealed
+    assert 1 <= sum(row["phase"] == "main" for row in rows(run)) <= 50

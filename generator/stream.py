@@ -248,6 +248,9 @@ class Stream:
         if self.decoder is not None:
             self.answer = self.decoder.finish()
             self.decoder = None
+            if self.answer.first_row_read_index is not None and not self.first_row_seen:
+                # A row that only the end completed (a last line without its line end): which reads came before its own is forgotten.
+                self.last_read_before_ns = self.headers_ns if self.answer.first_row_read_index else None
         elif self.inflate is not None:
             self.error_body = self._inflated_error_body()
         self.inflate = None

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+import yaml
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from plans import OFFSETS, plan, step
+from test_end_to_end import openloop
 from whole_runs import going, rows, simulator, with_url
 from wiring import EVENTS, KINDS, Visit, Wiring, at, faked, opened, run, target
 
@@ -25,6 +29,7 @@ MS = 1_000_000
 TARGET = Target("t", "http://fake/v1", "openai-chat", "m")
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**63 - 1), st.integers(0, 50), st.lists(st.integers(0, 10**8), min_size=1, max_size=30))
 def test_which_ones_depends_on_the_seed_and_the_number_alone(seed: int, key: int, numbers: list[int]) -> None:
     """Neither the order of asking nor who asks changes it, and a larger share takes all that a smaller one takes."""
@@ -199,7 +204,8 @@ def test_real_transports_close_the_connection(kind: str, cancel: Cancel) -> None
 
 @pytest.mark.parametrize("transport", ["socket", "aiohttp"])
 def test_whole_runs(tmp_path: Path, transport: job.TransportName) -> None:
-    """Open and closed steps: exactly the drawn arrivals end as planned, all others well; slots go on; rows before the cut stay."""
+    """Open and closed steps: exactly the drawn arrivals end as planned, all others well, and the target saw just these leave; slots go
+    on; rows before the cut stay."""
     long = replace(step().workload, output_tokens=job.Length("fixed", value=400))
     by_time = replace(long, cancel=Cancel(0.3, after_ns=80 * MS))
     by_rows = replace(long, cancel=Cancel(0.3, after_tokens=3))
@@ -211,12 +217,17 @@ def test_whole_runs(tmp_path: Path, transport: job.TransportName) -> None:
         probe=0,
         transport=transport,
     )
-    with simulator("--ttft", "10ms", "--itl", "1ms") as url:
+    truth = tmp_path / "truth"
+    with simulator("--ttft", "10ms", "--itl", "1ms", "--truth", str(truth)) as url:
         made = with_url(made, url)
         with going(tmp_path, made, url, {0: OFFSETS, 1: OFFSETS}) as left:
             left.end()
             found = rows(left.run)
             tokens = rows(left.run, "tokens")
+    seen = pq.read_table(
+        truth / "truth-requests-0.parquet", columns=["x_request_id", "outcome", "ended_ns"]
+    ).to_pylist()
+    left_early = {row["x_request_id"]: row["ended_ns"] for row in seen if row["outcome"] == "gone"}
     lots = Lots()
     assert len(found) == 240
     for row in found:
@@ -232,4 +243,38 @@ def test_whole_runs(tmp_path: Path, transport: job.TransportName) -> None:
             came = sum(t["request_id"] == row["request_id"] for t in tokens)
             assert came < 400
             assert came >= (plan_of.after_tokens or 0)
+            assert left_early.pop(f"r-{row['request_id']}") >= row["sent_ns"] + (plan_of.after_ns or 0)
+    assert left_early == {}
     assert {row["step_id"] for row in found if row["outcome"] == "cancelled"} == {0, 1, 2}
+
+
+def test_a_report_tells_of_them_and_no_rule_minds(tmp_path: Path) -> None:
+    """All that was due was sent, no check speaks, nothing failed: only the clock of a busy machine could make the run INVALID."""
+    scenario = {
+        "target": {"url": "simulator", "simulator": {"ttft": "5ms", "itl": "1ms"}},
+        "workload": {"output_tokens": 300, "cancel": {"share": "40%", "after": "100ms"}},
+        "seed": 5,
+        "drain": "60s",
+        "steps": [{"rate": "50/s", "requests": 60}, {"concurrency": 4, "requests": 40}],
+        "thresholds": ["share(failed) <= 0%", "attainment >= 100%"],
+        "slo": {"e2e": "50s"},
+    }
+    (tmp_path / "s.yaml").write_text(yaml.safe_dump(scenario))
+    result = openloop("run", str(tmp_path / "s.yaml"), "--runs-dir", str(tmp_path / "runs"), "--no-live", "--json")
+    report = json.loads(result.stdout)
+    lots = Lots()
+    meant = [sum(lots.hit(Cancel(0.4, 1), (5, step), n) for n in range(count)) for step, count in ((0, 60), (1, 40))]
+    for number, (told, count) in enumerate(zip(report["steps"], (60, 40), strict=True)):
+        assert told["given_up"] == {"planned": meant[number], "cut": meant[number]}
+        assert told["requests"] == told["ok"] == count - meant[number]
+        assert (told["success_rate"], told["attainment"], told["sent_share"]) == (1.0, 1.0, 1.0)
+        assert told["outcomes"] == {"ok": told["ok"]}
+        assert told["offered"] == count
+    assert report["errors"] == []
+    assert all(found["holds"] for found in report["thresholds"])
+    timed = {"lateness", "send_delay", "ttft_certain", "icl_certain", "workers_running"}
+    assert {
+        rule["name"] for rule in report["verdict"]["rules"] if rule["broken"] and rule["level"] == "INVALID"
+    } <= timed
+    text = openloop("report", str(next((tmp_path / "runs").iterdir()))).stdout
+    assert f"{sum(meant)} further requests were to be given up on purpose" in " ".join(text.split())

@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from plain_http import GOLDEN, JSON, LINES, SSE, TYPES, bytewise, meaning, run
 
@@ -149,6 +149,7 @@ EVENTS = st.one_of(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(EVENTS, st.booleans()), max_size=40), st.integers(0, 4), st.sampled_from([SSE, LINES]))
 def test_the_short_cut_reads_what_a_full_parse_reads(events: list[tuple[Any, bool]], many: int, kind: str) -> None:
     """A template learned from one event never changes what a later one is: against a plain reading of the same JSON."""
@@ -264,6 +265,7 @@ PIECES = st.one_of(
 )
 
 
+@settings(deadline=None)
 @given(st.sampled_from(SPECS), st.lists(PIECES, max_size=12), st.sampled_from([SSE, LINES, JSON]), st.booleans())
 def test_any_bytes_become_one_of_our_outcomes(spec: Http, pieces: list[bytes], kind: str, keep_text: bool) -> None:
     """Nothing is raised, and whole, piece by piece and byte by byte mean the same."""

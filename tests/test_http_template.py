@@ -8,7 +8,7 @@ from urllib.parse import unquote
 
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonpath import JSONPathEnvironment
 
@@ -99,6 +99,7 @@ ANY_JSON = st.recursive(
 TEXT = st.text(st.characters(codec=None), max_size=20)  # lone surrogates and NUL, too
 
 
+@settings(deadline=None)
 @given(TEXT, ANY_JSON)
 def test_no_value_breaks_out_of_its_place(prompt: str, record: Any) -> None:
     """Whatever prompt and record hold, the body is JSON whose places hold exactly them."""
@@ -108,6 +109,7 @@ def test_no_value_breaks_out_of_its_place(prompt: str, record: Any) -> None:
     assert json.loads(encoded.body) == wanted
 
 
+@settings(deadline=None)
 @given(TEXT)
 def test_no_value_breaks_out_of_the_path(prompt: str) -> None:
     """What is put into a path or a query is one part of it, whatever it holds, and one line of printable ASCII."""
@@ -212,6 +214,7 @@ def test_paths_are_the_librarys(path: str) -> None:
     assert JsonPath(path).first(DOCUMENT) == (wanted[0] if wanted else MISSING)
 
 
+@settings(deadline=None)
 @given(ANY_JSON, st.lists(st.one_of(st.integers(-3, 3), st.text("ab'\\\"", max_size=2)), max_size=4))
 def test_the_walk_is_the_librarys_on_any_document(document: Any, keys: list[int | str]) -> None:
     """Singular queries of any names and indices, quoted as RFC 9535 quotes them."""

@@ -77,11 +77,7 @@ class Source:
         failures = []
         if self._url is not None:
             try:
-                page = await self._page(session, self._url)
-                t_ns = clock.monotonic_ns()
-                found += self._kept(readings(page, self._metrics.names), t_ns)
-                if not found:
-                    raise ScrapeError("no series" + (" of these names" if self._metrics.names else ""))
+                found += await self._scraped(session, self._url)
             except (aiohttp.ClientError, OSError, ScrapeError, ValueError) as e:
                 failures.append(f"{self._url}: {_words(e)}")
         for process in self._watched:
@@ -99,6 +95,14 @@ class Source:
     def account(self) -> dict[str, Any]:
         """How often it was read, how often in vain, and why the last time."""
         return self._account | {"series": len(self._series), "series_left_out": len(self._beyond)}
+
+    async def _scraped(self, session: aiohttp.ClientSession, url: str) -> list[Row]:
+        page = await self._page(session, url)
+        t_ns = clock.monotonic_ns()
+        found = list(readings(page, self._metrics.names))
+        if not found:
+            raise ScrapeError("no series" + (" of these names" if self._metrics.names else ""))
+        return self._kept(found, t_ns)
 
     async def _page(self, session: aiohttp.ClientSession, url: str) -> str:
         async with session.get(url, headers=_HEADERS | self._metrics.headers, allow_redirects=False) as answer:
@@ -161,7 +165,7 @@ async def watch(source: Source, recorder: Recorder, over: asyncio.Event) -> None
     async with source.session() as session:
         due_ns = clock.monotonic_ns()
         while not over.is_set():
-            recorder.put("server_metrics", await source.rows(session))
+            recorder.put("server_metrics", await _look(source, session, over))
             _tell_all(source)
             due_ns += INTERVAL_NS
             late = (clock.monotonic_ns() - due_ns) // INTERVAL_NS + 1
@@ -172,6 +176,17 @@ async def watch(source: Source, recorder: Recorder, over: asyncio.Event) -> None
                 await asyncio.wait_for(over.wait(), (due_ns - clock.monotonic_ns()) / 1e9)
         with contextlib.suppress(TimeoutError):
             recorder.put("server_metrics", await asyncio.wait_for(source.rows(session), LAST_S))
+
+
+async def _look(source: Source, session: aiohttp.ClientSession, over: asyncio.Event) -> list[Row]:
+    """One look; once the run is over it is not waited for longer than a last one."""
+    look, end = asyncio.create_task(source.rows(session)), asyncio.create_task(over.wait())
+    await asyncio.wait((look, end), return_when=asyncio.FIRST_COMPLETED)
+    end.cancel()
+    try:
+        return await asyncio.wait_for(look, None if look.done() else LAST_S)
+    except TimeoutError:
+        return []
 
 
 async def serve(plan: job.Plan, recorder: Recorder, redactor: Redactor, control: asyncio.StreamReader) -> None:

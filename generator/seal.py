@@ -1,6 +1,6 @@
 """Segments → one sorted Parquet file a table. Also what mends a run whose coordinator was killed: it needs the folder alone.
 
-The sort is DuckDB's, out of core under a memory limit. A table's segments are removed only after its sealed file was synced
+The sort is DuckDB's, out of core under a memory limit; texts are strung together in the order of recording. A table's segments are removed only after its sealed file was synced
 and renamed, so a crash at any moment leaves either the segments or the file. Sealing twice changes nothing.
 """
 
@@ -20,19 +20,17 @@ from generator.errors import RunFolderError
 from generator.lost import lost_rows
 from generator.recorder import row_table, write_segment
 from generator.run_dir import RunDir
-from generator.schema import OPTIONAL_TABLES, REQUESTS, STEPS, TABLES
+from generator.schema import OPTIONAL_TABLES, REQUESTS, STEPS, TABLES, TEXTS
 
 MEMORY_LIMIT = "512MB"
 ROW_GROUP_ROWS = 245_760
-TEXTS_A_ROW_GROUP = 2_048
-"""DuckDB's least: it holds a row group in memory, and a row of texts may be 80,000 characters long."""
+TEXTS_A_ROW_GROUP_BYTES = 16_000_000
 
 _ORDER = {
     "steps": "step_id",
     "requests": "request_id",
     "tokens": "request_id, chunk_index",
     "health": "worker_id, t_ns",
-    "texts": "request_id",
     "server_metrics": "target, name, labels, t_ns",
 }
 
@@ -119,7 +117,7 @@ def _sort_what_can_be_read(run: RunDir, table: str) -> list[str]:
     """Footers were looked at before; a segment whose pages are damaged shows only when it is read whole."""
     try:
         _sort(run, table)
-    except duckdb.Error:
+    except (duckdb.Error, pa.ArrowException, OSError):
         notes = _set_damaged_aside(run, pq.read_table)
         if not notes:
             raise
@@ -129,19 +127,20 @@ def _sort_what_can_be_read(run: RunDir, table: str) -> list[str]:
 
 
 def _sort(run: RunDir, table: str) -> None:
-    """One table, sorted, synced, renamed."""
+    """One table, sorted (but texts), synced, renamed."""
     target = run.table_path(table)
     beside = target.with_name(target.name + ".part")
     segments = [str(p) for p in sorted(run.segments.glob(f"{table}-*.parquet"))]
     if not segments:
         pq.write_table(TABLES[table].empty_table(), beside)
+    elif table == "texts":
+        _string_together(segments, beside)
     else:
         scratch = run.path / ".seal"
-        group = TEXTS_A_ROW_GROUP if table == "texts" else ROW_GROUP_ROWS
         with duckdb.connect(config=_limits(scratch)) as con:
             con.execute(
                 f"COPY (SELECT * FROM read_parquet($files, union_by_name = true) ORDER BY {_ORDER[table]}) TO '{_quoted(beside)}' "
-                f"(FORMAT parquet, PARQUET_VERSION v2, COMPRESSION zstd, ROW_GROUP_SIZE {group})",
+                f"(FORMAT parquet, PARQUET_VERSION v2, COMPRESSION zstd, ROW_GROUP_SIZE {ROW_GROUP_ROWS})",
                 {"files": segments},
             )
         if scratch.exists():
@@ -151,6 +150,21 @@ def _sort(run: RunDir, table: str) -> None:
     with beside.open("rb") as f:
         os.fsync(f.fileno())
     beside.replace(target)
+
+
+def _string_together(segments: list[str], target: Path) -> None:
+    """Texts stay in the order of recording: DuckDB's sort of long strings did not keep to its memory limit, at 640 MB of them."""
+    with pq.ParquetWriter(target, TEXTS, compression="zstd", use_dictionary=["run_id"]) as writer:
+        held: list[pa.RecordBatch] = []
+        for path in segments:
+            with pq.ParquetFile(path) as segment:
+                for batch in segment.iter_batches(batch_size=256):
+                    held.append(batch)
+                    if sum(b.nbytes for b in held) >= TEXTS_A_ROW_GROUP_BYTES:
+                        writer.write_table(pa.Table.from_batches(held, TEXTS))
+                        held.clear()
+        if held:
+            writer.write_table(pa.Table.from_batches(held, TEXTS))
 
 
 def _limits(scratch: Path) -> dict[str, Any]:

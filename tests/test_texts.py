@@ -5,10 +5,10 @@ from __future__ import annotations
 import io
 import json
 import signal
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 from plans import MS, S, folder, plan, step, target
 from whole_runs import going, rows, simulator, until
@@ -21,7 +21,8 @@ from generator.apis.api import Answer
 from generator.recorder import row_table, write_segment
 from generator.request_row import Redactor
 from generator.rows import CONTENT, REASONING, REFUSAL, TOOL
-from generator.schema import TEXTS
+from generator.run_dir import RunDir
+from generator.schema import SERVER_METRICS, TEXTS
 from generator.seal import seal
 from generator.stream import Stream
 from generator.texts import TextKeeper, prompt_text, sampled
@@ -187,7 +188,7 @@ def test_a_sample_does_not_depend_on_the_workers(tmp_path: Path) -> None:
         made = plan(step(duration_ns=S), workers=workers, probe=0, texts=job.Texts("sample", first=2, share=0.2))
         with simulator(*QUICK) as url, going(tmp_path / str(workers), made, url, {0: STEADY[:45]}) as run:
             run.end()
-        chosen.append([row["request_id"] for row in rows(run.run, "texts")])
+        chosen.append(sorted(row["request_id"] for row in rows(run.run, "texts")))
     assert chosen[0] == chosen[1] == [n for n in range(45) if sampled((7, 0), n, 2, 0.2)]
 
 
@@ -198,7 +199,7 @@ def test_a_full_budget_is_told_and_the_run_goes_on(tmp_path: Path) -> None:
         assert run.end()["error"] is None
     found = rows(run.run, "texts")
     assert 0 < len(found) < 40
-    assert found[0]["request_id"] == -1, "probes are kept"
+    assert -1 in {row["request_id"] for row in found}, "probes are kept"
     assert len(rows(run.run)) == 41
     assert sum(len((row["prompt"] + row["response"]).encode()) for row in found) <= 2_000
     assert [note for note in run.run.read_manifest()["notes"] if "max_size" in note]
@@ -225,20 +226,78 @@ def test_texts_outlive_a_kill(tmp_path: Path, victim: str) -> None:
     assert not run.run.segments.exists()
 
 
-def test_segments_of_texts_are_sealed_whole(tmp_path: Path) -> None:
-    """Sorted, under the contract's schema, once; sealing again changes nothing."""
-    made = plan(step())
-    run = folder(tmp_path, replace(made, texts=ALL))
-    for worker in (1, 0):
+def asked_for(path: Path) -> RunDir:
+    """A run folder with two segments of each table that a run may lack, not sealed."""
+    run = folder(path, plan(step(), texts=ALL))
+    for worker in (0, 1):
         own = [("r", n, "p" * 50_000, None, None, None, True) for n in range(worker, 400, 2)]
         write_segment(run.segments / f"texts-{worker}-000001.parquet", row_table(TEXTS, own))
+        figures = [("r", "t", n, name, "{}", "gauge", 1.0) for n in (worker, worker + 2) for name in ("b", "a")]
+        write_segment(
+            run.segments / f"server_metrics-scraper-00000{worker}.parquet", row_table(SERVER_METRICS, figures)
+        )
+    return run
+
+
+def test_what_a_run_may_lack_is_sealed_whole(tmp_path: Path) -> None:
+    """Every row once under the contract's schema, readable before and after; sealing again changes nothing."""
+    run = asked_for(tmp_path)
+    for _ in ("segments", "sealed"):
+        with database.open_runs([run]) as con:
+            (counts,) = catalog.query(
+                con, "SELECT count(DISTINCT request_id), sum(length(prompt)) FROM texts WHERE truncated"
+            ).rows
+            assert counts == (400, 400 * 50_000)
+            assert catalog.query(con, "SELECT count(*) FROM server_metrics").rows == [(8,)]
+        seal(run)
+    assert pq.read_schema(run.table_path("texts")).remove_metadata().equals(TEXTS)
+    assert pq.read_schema(run.table_path("server_metrics")).remove_metadata().equals(SERVER_METRICS)
+    assert [(row["name"], row["t_ns"]) for row in rows(run, "server_metrics")] == [
+        (n, t) for n in "ab" for t in range(4)
+    ]
+    before = {p.name: p.read_bytes() for p in run.path.glob("*.parquet")}
+    assert {"texts.parquet", "server_metrics.parquet"} <= set(before)
     seal(run)
-    found = rows(run, "texts")
-    assert [row["request_id"] for row in found] == list(range(400))
-    assert {len(row["prompt"]) for row in found} == {50_000}
-    before = run.table_path("texts").read_bytes()
+    assert {p.name: p.read_bytes() for p in run.path.glob("*.parquet")} == before
+
+
+@pytest.mark.parametrize("after", range(1, 8))
+def test_a_crash_while_they_are_sealed(tmp_path: Path, after: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Killed after any rename or removal: sealing again gives every row once."""
+    run, done = asked_for(tmp_path), 0
+
+    def crashing(original: Any) -> Any:
+        def act(self: Path, *more: Any, **named: Any) -> Any:
+            nonlocal done
+            found = original(self, *more, **named)
+            done += 1
+            if done == after:
+                raise KeyboardInterrupt
+            return found
+
+        return act
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "replace", crashing(Path.replace))
+        patched.setattr(Path, "unlink", crashing(Path.unlink))
+        with pytest.raises(KeyboardInterrupt):
+            seal(run)
     seal(run)
-    assert run.table_path("texts").read_bytes() == before
+    assert run.sealed
+    assert not run.segments.exists()
+    assert sorted(row["request_id"] for row in rows(run, "texts")) == list(range(400))
+    assert len(rows(run, "server_metrics")) == 8
+
+
+def test_a_damaged_segment_of_texts_costs_itself_alone(tmp_path: Path) -> None:
+    """Footer whole, pages gone: it is set aside and told, the others are sealed."""
+    run = asked_for(tmp_path)
+    path = run.segments / "texts-1-000001.parquet"
+    data = path.read_bytes()
+    path.write_bytes(data[:4] + bytes(len(data) // 2) + data[4 + len(data) // 2 :])
+    notes = seal(run)
+    assert "segment texts-1-000001.parquet is damaged and set aside as texts-1-000001.damaged" in notes
+    assert sorted(row["request_id"] for row in rows(run, "texts")) == list(range(0, 400, 2))
 
 
 def test_a_table_of_texts_does_not_steer_the_terminal() -> None:

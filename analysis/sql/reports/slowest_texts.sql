@@ -13,6 +13,7 @@
 -- column: output_tokens [tokens] length of the answer
 -- column: prompt, response [-] the texts' first characters, … where there are more
 
+-- Texts are joined last: there may be more of them than memory.
 WITH ranked AS (
     SELECT
         m.run_id,
@@ -25,17 +26,21 @@ WITH ranked AS (
         m.outcome,
         m.ttft_ms,
         m.e2e_ms,
-        m.output_tokens,
-        t.prompt,
-        t.response
+        m.output_tokens
     FROM request_metrics AS m
-    JOIN texts AS t USING (run_id, request_id)
+    SEMI JOIN texts AS t USING (run_id, request_id)
     WHERE m.step_id >= 0 AND CASE WHEN getvariable('rank_by') = 'ttft' THEN m.ttft_ms ELSE m.e2e_ms END IS NOT NULL
+),
+
+slowest AS (
+    SELECT *
+    FROM ranked
+    WHERE rank <= getvariable('most')
 )
 
 SELECT
-    * EXCLUDE (prompt, response),
-    left(prompt, getvariable('chars')) || CASE WHEN length(prompt) > getvariable('chars') THEN '…' ELSE '' END AS prompt,
-    left(response, getvariable('chars')) || CASE WHEN length(response) > getvariable('chars') THEN '…' ELSE '' END AS response
-FROM ranked
-WHERE rank <= getvariable('most')
+    s.*,
+    left(t.prompt, getvariable('chars')) || CASE WHEN length(t.prompt) > getvariable('chars') THEN '…' ELSE '' END AS prompt,
+    left(t.response, getvariable('chars')) || CASE WHEN length(t.response) > getvariable('chars') THEN '…' ELSE '' END AS response
+FROM slowest AS s
+JOIN texts AS t USING (run_id, request_id)

@@ -21,6 +21,8 @@ Reader = Callable[[bytes], Any]
 """Bytes → the text as a str; something else, or ValueError, where they do not fit."""
 
 _TEXT, _NUMBER, _LETTERS, _BLANKS = range(4)
+_ZERO = ord("0")  # no number of JSON begins so but 0 itself
+_DIGITS = 18  # of a number; more are for the full parse, which may refuse them
 
 _Hole = tuple[int, int, int, bytes]
 """Where it begins and ends (quotes left outside), what stands in it, and something else to put there for the proof."""
@@ -145,16 +147,23 @@ def _reader(literals: list[bytes], kinds: list[int]) -> Reader:
 def _after(literal: bytes, kind: int, text_next: bool, then: Reader) -> Reader:
     """What follows a hole and ``literal``."""
     size = len(literal) - text_next
-    width = 1  # of the hole; a number's changes seldom
+    number = kind == _NUMBER
+    width = 1  # of the hole; a counter's changes seldom
 
     def read(inner: bytes) -> Any:
         nonlocal width
         if not inner.startswith(literal, width):
-            width = inner.find(literal)
-            if width < 0:
-                width = 1
+            at = inner.find(literal)
+            if at < 1:
                 return None
-        return then(inner[width + size :]) if _CHECKS[kind](inner[:width]) else None
+            width = at
+        hole = inner[:width]
+        if number:
+            if not hole.isdigit() or (width > 1 and (hole[0] == _ZERO or width > _DIGITS)):
+                return None
+        elif not hole.isalnum():
+            return None
+        return then(inner[width + size :])
 
     return read
 
@@ -162,10 +171,19 @@ def _after(literal: bytes, kind: int, text_next: bool, then: Reader) -> Reader:
 def _before(literal: bytes, kind: int, text_next: bool, then: Reader) -> Reader:
     """What is before ``literal`` and a hole at the end."""
     size = len(literal)
+    number = kind == _NUMBER
 
     def read(inner: bytes) -> Any:
         at = inner.rfind(literal)
-        return then(inner[: at + text_next]) if at >= 0 and _CHECKS[kind](inner[at + size :]) else None
+        hole = inner[at + size :]
+        if at < 0:
+            return None
+        if number:
+            if not hole.isdigit() or (len(hole) > 1 and (hole[0] == _ZERO or len(hole) > _DIGITS)):
+                return None
+        elif hole and not hole.isalnum():
+            return None
+        return then(inner[: at + text_next])
 
     return read
 
@@ -179,15 +197,3 @@ def _before_blanks(literal: bytes, _kind: int, text_next: bool, then: Reader) ->
         return then(inner[:stop]) if inner.endswith(literal) else None
 
     return read
-
-
-def _is_number(hole: bytes) -> bool:
-    """A JSON integer of at most 18 digits, without a sign."""
-    return hole.isdigit() and len(hole) < 19 and (hole[0] != 48 or len(hole) == 1)
-
-
-def _is_letters(hole: bytes) -> bool:
-    return hole.isalnum() or not hole
-
-
-_CHECKS = {_NUMBER: _is_number, _LETTERS: _is_letters}

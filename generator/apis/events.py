@@ -110,10 +110,8 @@ class EventDecoder:
             and parser.idle
             and size <= self._read_most
         ):
-            read, sink = (
-                self._read,
-                self._sink,
-            )  # taken out first: calling an attribute of a slot is slower in CPython 3.11
+            # Taken out first: CPython 3.11 is slower to call what is in a slot.
+            read, sink = self._read, self._sink
             try:
                 text: Any = read(payload[self._read_start : self._read_stop])
             except ValueError:

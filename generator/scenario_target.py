@@ -160,6 +160,8 @@ class TargetForm(Strict):
 
     def asks_for_length(self, *, from_file: bool) -> bool:
         """Whether requests carry the length to answer with; ``from_file``: prompts are a file's records."""
+        if self.api == EMBEDDINGS:
+            return False
         return self.api != HTTP_JSON or (self.http or HttpForm()).sends_length(from_file=from_file)
 
     @model_validator(mode="after")

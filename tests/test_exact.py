@@ -337,3 +337,30 @@ def test_a_length_that_shows_late_stops_the_run(tmp_path: Path, closed: bool) ->
     assert end.exit_code == 2
     assert run.sealed
     assert 1 <= sum(row["phase"] == "main" for row in rows(run)) <= 50
+
+
+@INSTALLED
+def test_a_real_prefix_cache_finds_just_the_shared_prefix(tmp_path: Path) -> None:
+    """llama.cpp's own count of cached tokens: the first prompt of a group finds what all prompts share, the template's beginning, and each
+    later one that and the prefix, to the token."""
+    with real_target.serving(tmp_path / "log") as ready:
+        scenario = {
+            "seed": 5,
+            "target": {"url": ready["url"], "model": "smollm2", "tokenizer": "endpoint"},
+            "record": {"texts": "all"},
+            "workload": {
+                "input_tokens": 110,
+                "output_tokens": 2,
+                "shared_prefix": {"groups": 2, "prompts": 3, "tokens": 64},
+            },
+            "steps": [{"concurrency": 1, "requests": 6}],
+        }
+        run = openloop(scenario, "cached", tmp_path, expect=(0, 3)).run
+    texts = {row["request_id"]: str(row["prompt"]) for row in rows(RunDir(run), "texts")}
+    cached: dict[str, list[object]] = {}
+    for row in sorted(main_rows(run), key=lambda row: str(row["scheduled_ns"])):
+        cached.setdefault(texts[row["request_id"]].split(" ")[0], []).append(row["cached_tokens"])
+    (first, *_), _ = cached.values()
+    assert isinstance(first, int)
+    assert first < 110 - 64
+    assert list(cached.values()) == [[first, first + 64, first + 64]] * 2

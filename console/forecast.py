@@ -11,9 +11,9 @@ from console.live import span
 from console.rows import write_table
 from generator import machine
 from generator.charge import money
-from generator.job import MANY, Step, Target
+from generator.job import MANY, Cancel, Pause, Plan, Step, Target
 from generator.needs import StepNeeds
-from generator.plan import Planned
+from generator.plan import Planned, length_text
 
 _COLUMNS = ("step", "load", "requests", "length", "input tokens", "output tokens", "in flight")
 
@@ -29,12 +29,13 @@ def as_text(planned: Planned) -> str:
         write_table((*_COLUMNS, "cost"), iter(rows), out)
     else:
         write_table(_COLUMNS, iter(rows), out)
-    targets = "; ".join(f"{t.url} ({t.api}, {t.model})" for t in plan.targets.values())
+    targets = "; ".join(f"{t.url} ({t.api}{f', {t.model}' if t.model else ''})" for t in plan.targets.values())
     lines = [
         f"{plan.name}, seed {plan.seed}: {len(plan.steps)} steps against {targets}",
         "",
         out.getvalue().rstrip("\n"),
         "",
+        *_workloads(plan),
         f"probe        {plan.probe} requests to each target before the first step",
         f"in all       {_count(needs.requests)} requests, {_time(needs.duration_s)}",
         f"tokens       {_count(needs.input_tokens)} in, {_count(needs.output_tokens)} out",
@@ -44,6 +45,40 @@ def as_text(planned: Planned) -> str:
         f"ports        {needs.ports:,} to the busiest address; this machine has {here.ports:,}",
     ]
     return "\n".join(lines)
+
+
+def _given_up(cancel: Cancel) -> str:
+    after = f"{cancel.after_ns / 1e9:g} s" if cancel.after_ns is not None else f"{cancel.after_tokens} tokens"
+    return f"{cancel.share:.3g} of the requests given up after {after}"
+
+
+def _workloads(plan: Plan) -> list[str]:
+    """A line for each of several workloads, and for one of conversations: what the table does not tell. Those of the first step."""
+    first = plan.steps[0]
+    if not first.mix and first.workload.session is None and first.workload.cancel is None:
+        return []
+    weights = sum(alone.workload.weight for alone in first.alone())
+    lines = []
+    for alone in first.alone():
+        spec = alone.workload
+        told = [f"{spec.weight / weights:.3g} of arrivals"] if first.mix else []
+        told += [f"target {spec.target}"] if spec.target is not None else []
+        told += [f"tags {spec.tags}"] if spec.tags is not None else []
+        told += [_given_up(spec.cancel)] if spec.cancel is not None else []
+        if spec.session is not None:
+            length = (
+                "as many turns as the dataset has"
+                if spec.session.turns is None
+                else f"{length_text(spec.session.turns)} turns"
+            )
+            told += [f"sessions of {length}, thinking {_pause(spec.session.think)}"]
+        lines.append(f"workload     {spec.name}: {', '.join(told)}")
+    return lines
+
+
+def _pause(pause: Pause) -> str:
+    mean = f"{pause.mean_s:g} s"
+    return f"{mean} on average" if pause.law == "exponential" else mean
 
 
 def _costs(planned: Planned) -> list[str]:

@@ -130,7 +130,8 @@ class Poller:
             # An arrival that is near is seen out, but arrivals without end must not keep the loop from its turn.
             if now >= until + pacer.lead_ns or (not near and (now >= until or not events)):
                 break
-        if intake is not None and intake.queue and now - intake.queue[0].queued_ns >= HOLD_NS:
+        # The timer of an arrival that is near has fired already: if this turn was held up until its end, the next one must be asked for.
+        if near or (intake is not None and intake.queue and now - intake.queue[0].queued_ns >= HOLD_NS):
             self.wake()
 
     def close(self) -> None:

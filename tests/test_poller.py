@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
@@ -173,6 +174,39 @@ def test_awake_before_an_arrival_and_never_early() -> None:
         assert len(fired) == 10
         assert all(now_ns >= due_ns for due_ns, now_ns in fired)
         assert poller.awake_ns > 0
+
+    run(work, lead_ns=1_000_000)
+
+
+@pytest.mark.parametrize("held_at", range(10))
+def test_an_arrival_that_is_near_is_not_forgotten(held_at: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its timer has fired already when the process is held up, at whichever look at the clock: it goes out late, though nothing else
+    ever wakes this worker."""
+    real, looks, due = clock.monotonic_ns, 0, [NEVER]
+
+    def held_up() -> int:
+        nonlocal looks
+        now_ns = real()
+        if due[0] - 1_000_000 <= now_ns < due[0]:
+            looks += 1
+            if looks == held_at + 1:
+                time.sleep(0.02)
+                return real()
+        return now_ns
+
+    monkeypatch.setattr(poller_module.clock, "monotonic_ns", held_up)
+    fired: list[int] = []
+
+    async def work(_: Poller, pacer: Pacer) -> None:
+        def source(now_ns: int) -> int:
+            fired.append(now_ns)
+            return NEVER
+
+        due[0] = real() + 5_000_000
+        pacer.follow(source, due[0])
+        for _turn in range(100):
+            await asyncio.sleep(0.001)
+        assert len(fired) == 1
 
     run(work, lead_ns=1_000_000)
 

@@ -59,6 +59,11 @@ FORMS = {
 """Form → text of the report."""
 
 
+def with_texts(j: Judged) -> str:
+    """The HTML report with prompts and answers on it; the run folder's own never has them."""
+    return html.render(j.connection, j.report, j.manifest, with_texts=True)
+
+
 def keep(j: Judged) -> None:
     """Write the verdict into the manifest and the HTML report into the run folder."""
     j.run.write_manifest(j.manifest)

@@ -13,7 +13,7 @@ from typing import Any
 
 from duckdb import DuckDBPyConnection
 
-from analysis.report import costs, figures, parts, wording
+from analysis.report import costs, figures, limits, parts, texts, wording
 from analysis.report.style import OUTCOME_COLOURS, ramp
 from analysis.report.terms import TERMS
 
@@ -28,13 +28,22 @@ _STATES = {
 _BROKEN = {"INVALID": "broken", "WARN": "warned", "WITHHELD": "withheld"}
 
 
-def render(con: DuckDBPyConnection, report: dict[str, Any], manifest: dict[str, Any]) -> str:
-    """The page of one run. ``report`` is what ``model.build`` made of ``con``; the manifest gives facts that the report leaves out."""
-    return page(report, figures.sections(con, report), manifest)
+def render(
+    con: DuckDBPyConnection, report: dict[str, Any], manifest: dict[str, Any], *, with_texts: bool = False
+) -> str:
+    """The page of one run. ``report`` is what ``model.build`` made of ``con``; the manifest gives facts that the report leaves out.
+    Prompts and answers stand on it only ``with_texts``."""
+    shown = texts.slowest(con, report["steps"]) if with_texts else None
+    return page(report, figures.sections(con, report), manifest, shown)
 
 
-def page(report: dict[str, Any], chart_sections: list[figures.Section], manifest: dict[str, Any]) -> str:
-    """The same from figures that are drawn already."""
+def page(
+    report: dict[str, Any],
+    chart_sections: list[figures.Section],
+    manifest: dict[str, Any],
+    shown_texts: list[Fact] | None = None,
+) -> str:
+    """The same from figures that are drawn already; ``shown_texts`` None leaves the part out, an empty list says that there are none."""
     from jinja2 import Environment, StrictUndefined
 
     assets = files("analysis.report") / "assets"
@@ -66,9 +75,13 @@ def page(report: dict[str, Any], chart_sections: list[figures.Section], manifest
         gap_name="ITL" if report["steps"] and all(s["gaps_are_tokens"] for s in report["steps"]) else "ICL",
         notes=wording.notes(report["steps"]),
         chart_sections=chart_sections,
+        texts=shown_texts,
         thresholds=thresholds,
         thresholds_summary=f"{sum(t['holds'] for t in thresholds)} of {len(thresholds)} held.",
         parts=parts.tables(report),
+        limits=limits.tables(report),
+        limits_told=limits.sentences(report),
+        limits_assumed=limits.assumptions(report),
         costs=_costs(report, steps),
         errors=[_error(error, steps) for error in report["errors"]],
         lengths=[

@@ -75,9 +75,14 @@ def seal(run_ref: str, runs_dir: Path) -> None:
     show_default=True,
     help="Form of the report; csv has a row for each step.",
 )
+@click.option(
+    "--texts",
+    is_flag=True,
+    help="With --format html: the slowest requests' prompts and answers, where the run kept them.",
+)
 @output_option
 @runs_dir_option
-def report(run_ref: str, form: str, output: Path | None, runs_dir: Path) -> None:
+def report(run_ref: str, form: str, texts: bool, output: Path | None, runs_dir: Path) -> None:
     """Show what RUN measured, and whether it is to be believed.
 
     RUN is an id, a path, or `latest`; it need not be sealed. The run is judged anew, nothing in its folder is changed.
@@ -87,9 +92,14 @@ def report(run_ref: str, form: str, output: Path | None, runs_dir: Path) -> None
 
     if form == "html" and output is None and sys.stdout.isatty():
         raise click.UsageError("an HTML page is no use on a terminal; name a file with -o, such as -o report.html")
+    if texts and form != "html":
+        raise click.UsageError("--texts goes with --format html; elsewhere ask `openloop sql RUN slowest_texts`")
     with judged.judged(run_dir.find(run_ref, runs_dir)) as j:
         for_eyes = form == "text" and output is None and sys.stdout.isatty()
-        text = judged.as_text(j.report, colour=True) if for_eyes else judged.FORMS[form](j)
+        if texts:
+            text = judged.with_texts(j)
+        else:
+            text = judged.as_text(j.report, colour=True) if for_eyes else judged.FORMS[form](j)
     with _opened(output) as out:
         out.write(text if text.endswith("\n") else text + "\n")
 

@@ -126,6 +126,13 @@ def test_usage_of_messages(reads: list[bytes], tokens: tuple[Any, ...]) -> None:
     assert (answer.input_tokens, answer.output_tokens, answer.token_source) == tokens
 
 
+def test_an_input_that_no_column_holds_is_unknown() -> None:
+    """Three counts that each fit may not do so together."""
+    most = 2**31 - 1
+    _, answer = run([start(input_tokens=most, cache_read_input_tokens=most), STOP], api=MESSAGES)
+    assert (answer.input_tokens, answer.cached_tokens) == (None, most)
+
+
 def test_an_input_of_zero_is_unknown() -> None:
     """No request has no token: a server that fills in a 0 does not say."""
     _, answer = run([start(input_tokens=0, output_tokens=0), text("a"), closing("end_turn"), STOP], api=MESSAGES)

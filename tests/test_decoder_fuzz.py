@@ -11,7 +11,7 @@ import sys
 from collections import Counter
 
 import pytest
-from fuzz import SEEDS, SUBJECTS, TYPES, check, spoilt
+from fuzz import SEEDS, SUBJECTS, TYPES, check, check_quickly, retyped, spoilt
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
@@ -44,6 +44,15 @@ def test_spoilt_transcripts(subject: str, data: st.DataObject) -> None:
     api, folder = SUBJECTS[subject]
     text = data.draw(spoilt(SEEDS[folder]))
     check(api, text, data.draw(st.sampled_from(TYPES[:3])), data.draw(st.integers(0, 10_000)), data.draw(st.booleans()))
+
+
+@pytest.mark.parametrize("subject", SUBJECTS)
+def test_every_value_of_every_wrong_type(subject: str) -> None:
+    """No place of any transcript can hold a value that raises, or that means one thing in a stream and another in a piece."""
+    api, folder = SUBJECTS[subject]
+    for seed in SEEDS[folder]:
+        for text in retyped(seed):
+            check_quickly(api, text, TYPES[0] if seed[:1] != b"{" else TYPES[1])
 
 
 @pytest.mark.skipif(not SECONDS, reason="OPENLOOP_FUZZ_S gives the seconds")

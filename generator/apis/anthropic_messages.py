@@ -141,7 +141,7 @@ class MessagesDecoder(EventDecoder):
             if told is not None:
                 parts[name] = told or parts.get(name, 0)
         if "input_tokens" in parts:
-            answer.input_tokens = sum(parts.values()) or None  # no request has none: a server that does not say
+            answer.input_tokens = count(sum(parts.values())) or None  # no request has none: a server that does not say
         answer.cached_tokens = parts.get("cache_read_input_tokens")
         answer.cache_write_tokens = parts.get("cache_creation_input_tokens")
         told = count(usage.get("output_tokens"))

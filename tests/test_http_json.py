@@ -11,7 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from plain_http import GOLDEN, JSON, LINES, SSE, TYPES, bytewise, meaning, run
 
+from generator.apis import http_json
 from generator.apis.events import DOCUMENT_BYTES
+from generator.apis.fields import parse
 from generator.apis.http_json import HttpJson
 from generator.job import Http
 from generator.sse import EVENT_BYTES
@@ -145,6 +147,8 @@ EVENTS = st.one_of(
     st.builds(lambda text: {"t": text}, TEXTS),
     st.builds(lambda text: {"i": 1, "t": text, "x": {"t": text}}, TEXTS),
     st.builds(lambda text, n: {"t": text, "n": n}, TEXTS, st.integers(-1, 5)),
+    st.builds(lambda text, i: {"i": i, "t": text, "z": None}, TEXTS, st.integers(-1, 10**20)),
+    st.builds(lambda text, i, z: {"i": i, "z": z, "t": text}, TEXTS, st.integers(8, 12), TEXTS),
     st.sampled_from([{}, {"t": None}, {"t": 5}, {"t": ["a"]}, [], "t", 1, None]),
 )
 
@@ -168,6 +172,18 @@ def test_the_short_cut_reads_what_a_full_parse_reads(events: list[tuple[Any, boo
     assert [row[4] for row in rows] == wanted
     last = usage is not None and usage[1] == len(wanted)
     assert answer.output_tokens == (usage[0] if usage is not None and last else len(wanted))
+
+
+@pytest.mark.parametrize("kind", [SSE, LINES])
+def test_a_counter_beside_the_text_does_not_end_the_short_cut(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Services number their events; what no path leads into may vary without a full parse of each."""
+    before, after = (b"data: ", b"\n\n") if kind == SSE else (b"", b"\n")
+    events = [before + b'{"index": %d, "text": "w%d"}' % (n, n % 3) + after for n in range(200)]
+    parsed: list[bytes] = []
+    monkeypatch.setattr(http_json, "parse", lambda data: parsed.append(data) or parse(data))
+    rows, _ = run(Http(answer="$.text", error="$.error"), events, kind)
+    assert [row[4] for row in rows] == [2] * 200
+    assert len(parsed) < 10
 
 
 @pytest.mark.parametrize("answer", ["$[?@.t != 'stop'].t", "$..t"])

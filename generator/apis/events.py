@@ -92,6 +92,10 @@ class EventDecoder:
         """An answer that is one document, parsed out of ``data``."""
         raise NotImplementedError
 
+    def _loose(self, _event: dict[str, Any]) -> tuple[str, ...]:
+        """``LOOSE``, or what an API learns of it from the events."""
+        return self.LOOSE
+
     # -- what all share ------------------------------------------------------------------------------------------------
 
     def feed(self, payload: bytes, t_ns: int, read_index: int, certain: bool) -> None:
@@ -270,7 +274,7 @@ class EventDecoder:
         self._tries -= 1
         self._kind = kind
         self._name = name
-        self._set(learn(data, event, text, read, self.LOOSE, self.PADDED))
+        self._set(learn(data, event, text, read, self._loose(event), self.PADDED))
 
     def _forget(self) -> None:
         if self._template is not NO_TEMPLATE:

@@ -91,7 +91,7 @@ class HttpJson:
 class Wants:
     """What is to be taken out of an answer, and how: the compiled half of ``job.Http`` that is about answers."""
 
-    __slots__ = ("answer", "answer_required", "error", "input_tokens", "looks", "output_tokens", "plain")
+    __slots__ = ("answer", "answer_required", "error", "fields", "input_tokens", "looks", "output_tokens", "plain")
 
     def __init__(self, spec: Http) -> None:
         def path(text: str | None) -> JsonPath | None:
@@ -106,6 +106,7 @@ class Wants:
         self.looks = bool(paths)
         # With names and indices alone, what a query gives depends on the bytes around the answer's string, never on the string.
         self.plain = self.answer is not None and all(p.keys is not None for p in paths)
+        self.fields = {p.keys[0] for p in paths if p.keys}  # of the outermost object: what else it has means nothing
 
     def text(self, document: Any) -> str:
         """All that ``answer`` matches, strings as they are and other values as JSON; null is nothing."""
@@ -173,11 +174,13 @@ class EventsDecoder(EventDecoder):
     Without ``answer`` the event's data is the answer, whatever it is; ``[DONE]``, which many send last, never is.
     """
 
-    __slots__ = ("_wants",)
+    __slots__ = ("_previous", "_varying", "_wants")
 
     def __init__(self, wants: Wants, request_id: int, sink: RowSink, keep_text: bool) -> None:
         super().__init__(request_id, "text/event-stream", sink, keep_text)
         self._wants = wants
+        self._previous: dict[str, Any] = {}  # the event that was learned last
+        self._varying: set[str] = set()
         self._sniffed = True  # the content type is believed: what the events hold may be anything
 
     def finish(self) -> Answer:
@@ -192,7 +195,12 @@ class EventsDecoder(EventDecoder):
         if name == b"error":
             self._fail(in_stream(parse(data), data))
             return True
-        document = parse(data) if wants.looks else None
+        if not wants.looks:
+            text = data.decode("utf-8", "replace")
+            self._keep(CONTENT, text)
+            self._row(CONTENT, len(text), UNKNOWN, t_ns, read_index, exact)
+            return False
+        document = parse(data)
         if (failure := wants.failure(document)) is not None:
             self._fail(failure)
             return True
@@ -208,6 +216,14 @@ class EventsDecoder(EventDecoder):
             whole = wants.answer.first(document) is text  # one string, not several put together or a number's text
             self._learn(data, document, name, CONTENT, text if whole else "", wants.answer.first)
         return False
+
+    def _loose(self, event: dict[str, Any]) -> tuple[str, ...]:
+        """Fields that no path leads into and that were seen to vary, such as a counter."""
+        before, self._previous = self._previous, event
+        self._varying |= {
+            name for name, value in event.items() if before.get(name, value) != value
+        } - self._wants.fields
+        return tuple(self._varying)
 
 
 class LinesDecoder(EventsDecoder):

@@ -174,11 +174,13 @@ def _offered(p: Progress) -> str:
         return "–"
     if p.step.closed:
         low, high = p.step.concurrency, p.step.concurrency_end
-        return f"{low} slots" if high is None else f"{low} to {high} slots"
+        unit = "slots" if p.step.turns is None else "sessions"
+        return f"{low} {unit}" if high is None else f"{low} to {high} {unit}"
     low_rps, high_rps = p.step.rate_rps, p.step.rate_end_rps
     if low_rps is None:
         return "trace"
-    return f"{low_rps:g}/s" if high_rps is None else f"{low_rps:g} to {high_rps:g}/s"
+    unit = "/s" if p.step.turns is None else " sessions/s"
+    return f"{low_rps:g}{unit}" if high_rps is None else f"{low_rps:g} to {high_rps:g}{unit}"
 
 
 def _share_of_step(p: Progress) -> tuple[float | None, float]:
@@ -186,5 +188,5 @@ def _share_of_step(p: Progress) -> tuple[float | None, float]:
     if p.step_expected_s:
         return p.step_expected_s, min(p.step_elapsed_s, p.step_expected_s)
     if p.step is not None and p.step.planned_arrivals:
-        return float(p.step.planned_arrivals), float(p.step_done)
+        return p.step.planned_arrivals * (p.step.turns_mean or 1.0), float(p.step_done)
     return None, 0.0

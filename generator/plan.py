@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from generator import estimate, job, machine, needs, plan_mix, prices, scenario_provider, scenario_session, schedule
+from generator import estimate, job, machine, needs, plan_mix, prices, scenario_blocks, scenario_provider, schedule
 from generator.errors import ScenarioError
 from generator.job import MANY, Plan, Step
 from generator.plan_workload import FROM_TRACE, Arrays, Cell
@@ -111,15 +111,17 @@ def _cells(matrix: MatrixForm | None) -> Iterator[tuple[str | None, Cell]]:
 def _steps(scenario: Scenario, arrays: Arrays) -> Iterator[Step]:
     form = scenario.form
     step_id = spawn_key = 0
-    several = form.targets is not None and not scenario_session.targets_named(form)
+    several = scenario_blocks.compares(form)
     for label, cell in _cells(form.matrix):
         for step_form in form.steps:
-            for target in scenario_session.arms(form):
-                # Targets in a comparison get the same arrivals and prompts: the spawn key is the step's, not the arm's.
+            for block, part, arms in scenario_blocks.pieces(form, step_form):
+                # Targets in a comparison get the same arrivals and prompts: the spawn key is the block's, not the arm's.
                 seed = (scenario.seed, spawn_key)
-                yield _step(form, step_form, cell, label, step_id, seed, target, arrays, several=several)
-                step_id += 1
-            spawn_key += 1
+                for target in arms:
+                    made = _step(form, part, cell, label, step_id, seed, target, arrays, several=several)
+                    yield replace(made, block=block)
+                    step_id += 1
+                spawn_key += 1
 
 
 def _step(
@@ -144,9 +146,10 @@ def _step(
     in_flight = form.max_in_flight if step.max_in_flight is None else step.max_in_flight
     specs = tuple(plan_mix.specs(form, step, cell, arrays))
     number = step.requests if step.sessions is None else step.sessions
+    talks = any(made.session is not None for made in specs)
     return Step(
         step_id=step_id,
-        name=step.name or _load_name(arrivals, rate or slots or step.trace, step.burstiness),
+        name=step.name or _load_name(arrivals, rate or slots or step.trace, step.burstiness, talks=talks),
         target=target,
         arrivals=arrivals,
         workload=specs[0],
@@ -170,9 +173,13 @@ def _step(
     )
 
 
-def _load_name(arrivals: job.Arrivals, load: object, burstiness: float | None) -> str:
+def _load_name(arrivals: job.Arrivals, load: object, burstiness: float | None, *, talks: bool) -> str:
+    """``talks``: an arrival starts a conversation."""
     spread = f", CV {burstiness**-0.5:.3g}" if burstiness is not None else ""
-    return f"{arrivals} {load_text(load)}{spread}"
+    text = load_text(load)
+    if talks:
+        text = text.replace("/s", " sessions/s") if isinstance(load, RateRamp) else f"{text} sessions"
+    return f"{arrivals} {text}{spread}"
 
 
 def _target(name: str, form: TargetForm, scenario: Form) -> job.Target:
@@ -206,7 +213,13 @@ def _schedules(
 ) -> tuple[dict[int, NDArray[np.int64]], dict[int, NDArray[np.int32]], tuple[Step, ...]]:
     """Offsets, trace lengths, and the steps with the number of their arrivals filled in."""
     form = scenario.form
-    forms = [s for _, _ in _cells(form.matrix) for s in form.steps for _ in scenario_session.arms(form)]
+    forms = [
+        part
+        for _ in _cells(form.matrix)
+        for s in form.steps
+        for _, part, arms in scenario_blocks.pieces(form, s)
+        for _ in arms
+    ]
     expected = sum(schedule.expected(s) for s in steps if s.rate_rps is not None)
     if expected > schedule.MOST_ARRIVALS:
         raise ScenarioError(

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import signal
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
 import pytest
-from plans import MS, S, plan, step
+from plans import MS, WORDS, S, plan, step
 from whole_runs import going, rows, silence, simulator, until
 
 from generator.counters import INDEX, Counters
+from generator.job import Length, Pause, SessionSpec
 from generator.seal import seal
 
 QUICK = ("--ttft", "5ms", "--itl", "1ms")
@@ -133,3 +135,31 @@ def test_the_only_worker_dies_at_the_start(tmp_path: Path) -> None:
     assert end["exit_code"] != 0
     assert rows(run.run) == []
     assert run.run.sealed
+
+
+@pytest.mark.parametrize("closed", [True, False])
+def test_a_worker_dies_amid_its_conversations(tmp_path: Path, closed: bool) -> None:
+    """Each of its sessions loses at most the one turn that was due; the other's talk on; every number is there once, and the count of
+    what was offered is the count of rows."""
+    spec = replace(WORDS, session=SessionSpec(Length("fixed", value=20), 20, Pause("fixed", 0.02)))
+    fields = {"concurrency": 6} if closed else {}
+    made = plan(step(workload=spec, duration_ns=3 * S, **fields), workers=2, probe=0, segment_s=0.2)
+    arrivals = None if closed else {0: STEADY[:100]}
+    with simulator(*QUICK) as url, going(tmp_path, made, url, arrivals) as run:
+        until(lambda: {0, 1} <= {row["worker_id"] for row in rows(run.run) if row["turn"] == 2}, "second turns of both")
+        run.workers()[0].send_signal(signal.SIGKILL)
+        end = run.end()
+    assert (end["lost_workers"], end["interrupted"], end["error"]) == ([0], False, None)
+    found = rows(run.run)
+    (facts,) = rows(run.run, "steps")
+    assert facts["offered"] == len(found)
+    assert len({row["request_id"] for row in found}) == len(found)
+    assert {row["outcome"] for row in found if row["worker_id"] == 1} == {"ok"}
+    lost = [row for row in found if row["outcome"] == "lost"]
+    assert lost
+    assert {row["worker_id"] for row in lost} == {0}
+    assert len({row["session_id"] for row in lost}) == len(lost)
+    last = {row["session_id"]: row["turn"] for row in sorted(found, key=lambda row: row["request_id"])}
+    assert all(row["turn"] == last[row["session_id"]] for row in lost)
+    for session, turn in last.items():
+        assert sum(row["session_id"] == session for row in found) == turn  # without a gap

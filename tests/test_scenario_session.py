@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from console import forecast
 from generator import plan, scenario
 from generator.errors import ScenarioError
 from generator.job import Length, Pause, Step
@@ -144,3 +145,12 @@ def test_a_mix_on_the_command_line_is_told_what_it_lacks(tmp_path: Path) -> None
     file.write_text(yaml.safe_dump({"target": TARGET, "steps": STEPS, "workloads": MIX}))
     with pytest.raises(ScenarioError, match="--input-tokens: workload: workload and workloads are both given"):
         scenario.load(str(file), {"input_tokens": "5"}, [])
+
+
+def test_plan_tells_the_mix(tmp_path: Path) -> None:
+    """What the table of steps cannot: each workload's share, tags and target, and how its sessions talk."""
+    mix = [MIX[0] | {"tags": {"tenant": "a"}}, MIX[1]]
+    text = forecast.as_text(made(tmp_path, workloads=mix))
+    assert "workload     ask: 0.75 of arrivals, tags tenant=a\n" in text
+    assert "workload     talk: 0.25 of arrivals, sessions of 5 turns, thinking 2 s\n" in text
+    assert "poisson 20 sessions/s" in text

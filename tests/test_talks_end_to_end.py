@@ -158,6 +158,22 @@ def test_several_apis_at_once(tmp_path: Path) -> None:
     assert [(r["tag"], r["value"]) for r in asked(made, "by_tag")] == [("api", api) for api in sorted(apis.values())]
 
 
+@pytest.mark.parametrize("api", ["openai-chat", "anthropic-messages", "openai-responses"])
+def test_whole_answers_and_hidden_thoughts(api: str, tmp_path: Path) -> None:
+    """With streaming off the history is as right; reasoning that a target shows is no part of it."""
+    made = run(
+        tmp_path,
+        {
+            "target": {"url": "simulator", "api": api, "stream": False, "simulator": FAST | {"reasoning": "30%"}},
+            "workload": {"input_tokens": 20, "output_tokens": 10, "session": {"turns": 3}},
+            "steps": [{"concurrency": 2, "sessions": 4}],
+        },
+    )
+    (truth,) = truths(made)
+    found = history(made.path, truth)
+    assert found == {"turns": 12, "sessions": 4, "completed": 4, "later_turns": 8, "histories_right": 8} | FLAWLESS
+
+
 def test_a_dataset_is_talked_through(tmp_path: Path) -> None:
     """Its own turns in order, its system message first, and the real answers in place of its own."""
     (tmp_path / "talks.jsonl").write_text(

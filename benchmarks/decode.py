@@ -66,6 +66,7 @@ SHAPES: dict[tuple[str, str], Shape] = {
         'event: content_block_delta\ndata: {"type":"content_block_delta","index":0,"delta":{"type":"text_delta",'
         f'"text":"{word}"}}' + " " * (n * 5 % 14) + "}"
     ),
+    ("http-json", "numbered"): lambda word, n: f'data: {{"index":{n},"output":{{"text":"{word}"}}}}',
     ("http-json", "$.output.text"): lambda word, _: (
         f'data: {{"id":"7f3c5a52","model":"summaries-2","output":{{"text":"{word}","finish":null}},"usage":null}}'
     ),

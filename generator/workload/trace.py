@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from generator.errors import ScenarioError
+from generator.job import MANY
 from generator.workload import tables
 from generator.workload.tables import Row
 
@@ -68,6 +69,8 @@ def load(
     inside = [r for r in read if r.time_ns >= from_ns and (to_ns is None or r.time_ns < to_ns)]
     if not inside:
         raise ScenarioError(f"{path}: no row of the trace lies in the window; it lasts {last_ns / 1e9:.0f} s")
+    if inside[-1].time_ns - from_ns >= MANY:
+        raise ScenarioError(f"{path}: the trace's times lie more than {MANY // 10**9 // 86_400 // 365} years apart")
     ids = ends = sessions = None
     if inside[0].ids is not None:
         ids = np.array([i for r in inside for i in r.ids or ()], dtype=np.int64)

@@ -113,7 +113,8 @@ def warnings(plan: Plan, needs: Needs, machine: Machine) -> list[str]:
     few = [
         s
         for s, n in zip(plan.steps, needs.steps, strict=True)
-        if n.requests is not None and n.requests < ENOUGH_FOR_P99
+        # A block is a part: what a comparison has enough of is told where it is made.
+        if n.requests is not None and n.requests < ENOUGH_FOR_P99 and s.block is None
     ]
     if few:
         found.append(f"too few requests for a p99 with a bound ({ENOUGH_FOR_P99} at least): {_names(few)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from generator import scenario_text
@@ -18,6 +19,7 @@ _PLAIN: dict[str, Path] = {
     "prices": ("prices",),
     "lengths": ("workload", "lengths"),
     "shared_prefix": ("workload", "shared_prefix"),
+    "blocks": ("blocks",),
 }
 _OF_TARGET = {
     "provider": "provider",
@@ -36,11 +38,15 @@ _KEPT = ("duration", "requests", "warmup", "pause", "drain", "input_tokens", "ou
 
 def apply(document: Document, flags: dict[str, Any], *, from_nothing: bool) -> None:
     """``flags``: keys of the tables above, and concurrency, rate, duration, requests, input_tokens, output_tokens; as text or as numbers,
-    None where not given. Without a scenario a step ends after 30 s unless said. Raises ScenarioError.
+    None where not given. ``targets``: a list of NAME=URL. Without a scenario a step ends after 30 s unless said. Raises ScenarioError.
     """
     given = {k: v for k, v in flags.items() if v is not None}
     unknown = (
-        set(given) - set(_PLAIN) - set(_OF_TARGET) - set(_LENGTHS) - {"concurrency", "rate", "duration", "requests"}
+        set(given)
+        - set(_PLAIN)
+        - set(_OF_TARGET)
+        - set(_LENGTHS)
+        - {"concurrency", "rate", "duration", "requests", "targets"}
     )
     if unknown:
         raise TypeError(f"flags that a scenario does not have: {sorted(unknown)}")
@@ -48,6 +54,7 @@ def apply(document: Document, flags: dict[str, Any], *, from_nothing: bool) -> N
         if name in given:
             document.put(path, _value(given[name], name), _flag(name))
     _targets(document, given)
+    _arms(document, given.get("targets", ()))
     _steps(document, given, from_nothing=from_nothing)
     for key in _LENGTHS:
         if key in given:
@@ -69,6 +76,22 @@ def _targets(document: Document, given: dict[str, Any]) -> None:
         document.put(("target", key), value, _flag(name))
     if given.get("target") not in (None, "simulator"):
         document.drop(("target", "simulator"))
+
+
+def _arms(document: Document, given: Sequence[str]) -> None:
+    """Targets to compare: each is the scenario's target, or the one of its name, at a URL of its own."""
+    common = document.data.get("target")
+    for text in given:
+        name, equals, url = text.partition("=")
+        if not equals or not name or not url:
+            raise ScenarioError(f"--target {text}: NAME=URL is wanted, such as --target A=http://127.0.0.1:8000/v1")
+        if (old := document.get(("targets", name))) is None:
+            old = common if isinstance(common, dict) else {}
+        document.put(("targets", name), {**old, "url": url}, _flag("target"))
+        if url != "simulator":
+            document.drop(("targets", name, "simulator"))
+    if given:
+        document.drop(("target",))
 
 
 def _steps(document: Document, given: dict[str, Any], *, from_nothing: bool) -> None:

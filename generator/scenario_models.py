@@ -10,7 +10,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, Field, ModelWrapValidatorHandler, PrivateAttr, model_validator
 
-from generator import scenario_cancel, scenario_session, thresholds
+from generator import scenario_blocks, scenario_cancel, scenario_session, thresholds
 from generator.job import Arrivals, ConnectionUse, TransportName
 from generator.scenario_fields import (
     ConcurrencyForm,
@@ -148,6 +148,9 @@ class Form(Strict):
         description="Several, each with its share of the arrivals, in place of workload.",
     )
     steps: list[StepForm] = Field(min_length=1, max_length=MOST_STEPS)
+    blocks: Annotated[int, Field(ge=2, le=scenario_blocks.MOST)] | None = Field(
+        default=None, description="Pieces of each step of a comparison, between which the targets take turns: A B, B A."
+    )
     matrix: MatrixForm | None = None
     slo: SloForm | None = None
     thresholds: list[Annotated[str, AfterValidator(_rule)]] = Field(default_factory=list)
@@ -178,6 +181,7 @@ class Form(Strict):
         for number, step in enumerate(self.steps):
             self._check_step(number, step)
         self._check_matrix()
+        scenario_blocks.check(self, MOST_STEPS)
         return self
 
     def target_forms(self) -> dict[str, TargetForm]:

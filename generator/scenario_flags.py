@@ -32,7 +32,7 @@ _OF_TARGET = {
     "tokenizer": "tokenizer",
 }
 _LENGTHS = ("input_tokens", "output_tokens")
-_KEPT = ("duration", "requests", "warmup", "pause", "drain", "input_tokens", "output_tokens")
+_KEPT = ("duration", "requests", "sessions", "warmup", "pause", "drain", "input_tokens", "output_tokens")
 """What the steps that --concurrency and --rate make keep of the first step that they replace."""
 
 
@@ -106,9 +106,10 @@ def _steps(document: Document, given: dict[str, Any], *, from_nothing: bool) -> 
         _replace_steps(document, load, given[load], from_nothing=from_nothing)
     steps = document.data.get("steps")
     for number in range(len(steps) if isinstance(steps, list) else 0):
-        for key, other in (("duration", "requests"), ("requests", "duration")):
+        for key, others in (("duration", ("requests", "sessions")), ("requests", ("duration",))):
             if key in given:
-                document.drop(("steps", number, other))
+                for other in others:
+                    document.drop(("steps", number, other))
                 document.put(("steps", number, key), _value(given[key], key), _flag(key))
 
 
@@ -116,7 +117,7 @@ def _replace_steps(document: Document, load: str, values: Any, *, from_nothing: 
     old = document.data.get("steps")
     first = old[0] if isinstance(old, list) and old and isinstance(old[0], dict) else {}
     kept = {k: first[k] for k in _KEPT if k in first}
-    if from_nothing or ("duration" not in kept and "requests" not in kept):
+    if from_nothing or not kept.keys() & {"duration", "requests", "sessions"}:
         kept["duration"] = "30s"
     items = values if isinstance(values, list | tuple) else str(values).split(",")
     steps = [{load: _value(v, load), **kept} for v in items if str(v).strip()]

@@ -12,7 +12,7 @@ import yaml
 from console import forecast
 from generator import plan, scenario
 from generator.errors import ScenarioError
-from generator.job import Length, Pause, Step
+from generator.job import MANY, Length, Pause, Step
 
 TARGET = {"url": "http://127.0.0.1:9/v1", "model": "m"}
 TALK: dict[str, Any] = {"input_tokens": 64, "output_tokens": 16, "session": {"turns": 5, "think": "2s"}}
@@ -154,3 +154,16 @@ def test_plan_tells_the_mix(tmp_path: Path) -> None:
     assert "workload     ask: 0.75 of arrivals, tags tenant=a\n" in text
     assert "workload     talk: 0.25 of arrivals, sessions of 5 turns, thinking 2 s\n" in text
     assert "poisson 20 sessions/s" in text
+
+
+def test_flags_know_sessions() -> None:
+    """--rate keeps how many sessions start, --duration takes their place, and --requests is told what is counted here."""
+
+    def step_of(flags: dict[str, str]) -> Step:
+        (only,) = plan.make(scenario.load("chat-sessions", flags, []), "r", 1).plan.steps
+        return only
+
+    assert (step_of({"rate": "5/s"}).rate_rps, step_of({"rate": "5/s"}).requests) == (5.0, 120)
+    assert (step_of({"duration": "9s"}).duration_ns, step_of({"duration": "9s"}).requests) == (9_000_000_000, MANY)
+    with pytest.raises(ScenarioError, match="an arrival starts a conversation here: give sessions"):
+        step_of({"requests": "5"})

@@ -94,6 +94,14 @@ def test_a_whole_conversation() -> None:
     assert body_of("openai-embeddings", messages=TALK)["input"] == text
 
 
+def test_a_system_of_blocks_stays_blocks() -> None:
+    """Anthropic's prompt cache is steered by a mark on a block, which must arrive."""
+    block = {"type": "text", "text": "Long.", "cache_control": {"type": "ephemeral"}}
+    talk: Messages = ({"role": "system", "content": [block]}, {"role": "developer", "content": "Brief."}, USER)
+    body = body_of("anthropic-messages", messages=talk)
+    assert (body["system"], body["messages"]) == ([block, {"type": "text", "text": "Brief."}], [USER])
+
+
 @pytest.mark.parametrize("name", [name for name in table.NAMES if name not in ("http-json", "openai-embeddings")])
 def test_a_name_of_ones_own_for_the_length(name: str) -> None:
     """``max_tokens_field`` replaces the API's own name."""

@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 
 from generator.apis.api import Call, Decoder, Encoded, Messages, RowSink
-from generator.apis.bodies import post, text_of, turns
+from generator.apis.bodies import post, turns
 from generator.apis.events import EventDecoder
 from generator.apis.failures import malformed
 from generator.apis.fields import count, word
@@ -18,6 +18,8 @@ VERSION = "2023-06-01"
 MAX_TOKENS = 4096
 """What is asked for when the workload leaves the length open, since the API insists on a number: the most that every model takes
 (Claude 3 Haiku's limit)."""
+
+_SYSTEM = ("system", "developer")
 
 # The events whose data is looked at; others may be added at any time, and a ping says nothing.
 _EVENTS = frozenset(
@@ -162,7 +164,11 @@ def _payload(block: Any, fields: dict[str, tuple[str, int]]) -> tuple[str, int, 
     return (text, kind, field) if text.__class__ is str else ("", kind, field)
 
 
-def _split(messages: Messages) -> tuple[str, list[dict[str, Any]]]:
-    system = [text_of(turn.get("content")) for turn in messages if turn.get("role") in ("system", "developer")]
-    spoken = [turn for turn in messages if turn.get("role") not in ("system", "developer")]
-    return "\n\n".join(text for text in system if text), spoken
+def _split(messages: Messages) -> tuple[str | list[Any], list[dict[str, Any]]]:
+    """What the system says, and who else speaks. Blocks stay blocks: they may carry ``cache_control``."""
+    said = [content for turn in messages if turn.get("role") in _SYSTEM and (content := turn.get("content"))]
+    spoken = [turn for turn in messages if turn.get("role") not in _SYSTEM]
+    if any(isinstance(content, list) for content in said):
+        blocks = [content if isinstance(content, list) else [{"type": "text", "text": content}] for content in said]
+        return [block for content in blocks for block in content], spoken
+    return "\n\n".join(content for content in said if isinstance(content, str)), spoken

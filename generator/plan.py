@@ -146,10 +146,9 @@ def _step(
     in_flight = form.max_in_flight if step.max_in_flight is None else step.max_in_flight
     specs = tuple(plan_mix.specs(form, step, cell, arrays))
     number = step.requests if step.sessions is None else step.sessions
-    talks = any(made.session is not None for made in specs)
     return Step(
         step_id=step_id,
-        name=step.name or _load_name(arrivals, rate or slots or step.trace, step.burstiness, talks=talks),
+        name=step.name or _load_name(arrivals, rate or slots or step.trace, step.burstiness),
         target=target,
         arrivals=arrivals,
         workload=specs[0],
@@ -173,13 +172,9 @@ def _step(
     )
 
 
-def _load_name(arrivals: job.Arrivals, load: object, burstiness: float | None, *, talks: bool) -> str:
-    """``talks``: an arrival starts a conversation."""
+def _load_name(arrivals: job.Arrivals, load: object, burstiness: float | None) -> str:
     spread = f", CV {burstiness**-0.5:.3g}" if burstiness is not None else ""
-    text = load_text(load)
-    if talks:
-        text = text.replace("/s", " sessions/s") if isinstance(load, RateRamp) else f"{text} sessions"
-    return f"{arrivals} {text}{spread}"
+    return f"{arrivals} {load_text(load)}{spread}"
 
 
 def _target(name: str, form: TargetForm, scenario: Form) -> job.Target:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -150,6 +151,27 @@ def talking(path: Path) -> RunDir:
     )
 
 
+def limited(path: Path) -> RunDir:
+    """Two open steps against a token bucket of 20 requests that gets 10 a second: 10/s, then 20/s; it says so in headers and messages."""
+    rows, there, last_s = [], 20.0, 0.0
+    for step_id, (rate, start_s, seconds) in enumerate(((10, 0.0, 40), (20, 45.0, 20))):
+        for number in range(rate * seconds):
+            t_s = start_s + number / rate + 0.4 / rate * math.sin(number)
+            there, last_s = min(20.0, there + 10 * (t_s - last_s)), t_s
+            told: dict[str, Any] = {"step_id": step_id, "limit_requests": 600, "remaining_requests": 588}
+            told |= {"reset_requests_s": 1.2, "input_tokens_wanted": 100, "output_tokens_wanted": 8}
+            if there < 1:
+                told |= {"outcome": "rate_limited", "http_status": 429, "finish_reason": None, "retry_after_s": 0.1}
+                told |= {"stated_dimension": "RPM", "stated_limit": 600, "stated_wait_s": (1 - there) / 10}
+            there -= there >= 1
+            rows.append(request(number, at_ms=t_s * 1000, **told))
+    steps = [
+        step(0, 40.0, name="10/s", offered=400),
+        step(1, 20.0, name="20/s", start_ns=START_NS + 45 * S, offered=400),
+    ]
+    return write(path, steps=steps, requests=rows, health=[beat(second=s) for s in range(66)], name="limited")
+
+
 STATES = {
     "talking": talking,
     "empty": empty,
@@ -157,4 +179,5 @@ STATES = {
     "single": single,
     "unstreamed": unstreamed,
     "small": small,
+    "limited": limited,
 }

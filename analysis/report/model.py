@@ -12,7 +12,7 @@ from typing import Any
 
 from duckdb import DuckDBPyConnection
 
-from analysis import catalog, thresholds
+from analysis import catalog, ratelimit, thresholds
 from analysis.report import costs, parts
 from analysis.report.wording import METRICS, PERCENTILES, load
 from analysis.validity import Rule, Verdict
@@ -61,6 +61,7 @@ def build(con: DuckDBPyConnection, manifest: Row, verdict: Verdict) -> Row:
         "totals": _totals(steps, outcomes) | {"cost": costs.of_run(catalog.run(con, "run_cost").dicts())},
         "steps": steps,
         **parts.build(con),
+        "rate_limit": ratelimit.judge(con),
         "errors": _errors(outcomes),
         "thresholds": thresholds.judge(con, manifest.get("thresholds") or ()),
     }

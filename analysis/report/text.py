@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from analysis.report import costs, parts, wording
+from analysis.report import costs, limits, parts, wording
 from analysis.report.wording import number, share
 
 Row = dict[str, Any]
@@ -60,6 +60,7 @@ def render(report: Row, *, width: int = 116, colour: bool = False) -> str:
     for part in parts.tables(report):
         console.print()
         console.print(_part(part))
+    _limits(console, report)
     _failures(console, report)
     _costs(console, report)
     _notes(console, report)
@@ -131,6 +132,18 @@ def _part(part: parts.Table) -> Table:
     for row in part.rows:
         table.add_row(*(Text(wording.printable(cell)) for cell in row))
     return table
+
+
+def _limits(console: Console, report: Row) -> None:
+    for table in limits.tables(report):
+        console.print()
+        console.print(_part(table))
+    if told := limits.sentences(report):
+        console.print()
+    for line in told:
+        console.print(Text(wording.printable(line), "bold"))
+    for line in limits.assumptions(report):
+        console.print(Text(wording.printable(line), "dim"))
 
 
 def _failures(console: Console, report: Row) -> None:

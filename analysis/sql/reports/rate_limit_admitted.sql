@@ -1,0 +1,65 @@
+-- name: rate_limit_admitted
+-- question: What does a target admit a second while it throttles, in each cell of lengths?
+-- grain: run_id, target, input_tokens_wanted, output_tokens_wanted
+-- column: run_id, target [-] who was asked
+-- column: input_tokens_wanted, output_tokens_wanted [tokens] the cell: the steps that asked for these lengths, means where they vary
+-- column: windows [-] stretches of limit_window_s in which it throttled all along; with fewer than two there is no interval
+-- column: admitted_rps, admitted_rps_low, admitted_rps_high [1/s] requests admitted in them: mean, and two standard errors to each side. It is
+--   the refill rate of a token bucket whatever is offered, and of a window that is not longer than a stretch
+-- column: input_tps, input_tps_low, input_tps_high [tokens/s] input tokens of the admitted, alike; NULL where lengths are not known
+-- column: larger_tps, larger_tps_low, larger_tps_high [tokens/s] alike, charged max(max_tokens, input)
+-- column: asked_tps, asked_tps_low, asked_tps_high [tokens/s] alike, charged input + max_tokens
+
+WITH rates AS (
+    SELECT
+        l.run_id,
+        l.target,
+        w.input_tokens_wanted,
+        w.output_tokens_wanted,
+        l.admitted / getvariable('limit_window_s') AS admitted_rps,
+        l.input_tokens / getvariable('limit_window_s') AS input_tps,
+        l.larger_tokens / getvariable('limit_window_s') AS larger_tps,
+        l.asked_tokens / getvariable('limit_window_s') AS asked_tps
+    FROM limit_windows AS l
+    JOIN step_windows AS w USING (run_id, step_id)
+    WHERE l.throttled
+),
+
+summed AS (
+    SELECT
+        run_id,
+        target,
+        input_tokens_wanted,
+        output_tokens_wanted,
+        count(*) AS windows,
+        avg(admitted_rps) AS admitted_rps,
+        2 * stddev_samp(admitted_rps) / sqrt(count(*)) AS admitted_margin,
+        avg(input_tps) AS input_tps,
+        2 * stddev_samp(input_tps) / sqrt(count(*)) AS input_margin,
+        avg(larger_tps) AS larger_tps,
+        2 * stddev_samp(larger_tps) / sqrt(count(*)) AS larger_margin,
+        avg(asked_tps) AS asked_tps,
+        2 * stddev_samp(asked_tps) / sqrt(count(*)) AS asked_margin
+    FROM rates
+    GROUP BY ALL
+)
+
+SELECT
+    run_id,
+    target,
+    input_tokens_wanted,
+    output_tokens_wanted,
+    windows,
+    admitted_rps,
+    greatest(0, admitted_rps - admitted_margin) AS admitted_rps_low,
+    admitted_rps + admitted_margin AS admitted_rps_high,
+    input_tps,
+    greatest(0, input_tps - input_margin) AS input_tps_low,
+    input_tps + input_margin AS input_tps_high,
+    larger_tps,
+    greatest(0, larger_tps - larger_margin) AS larger_tps_low,
+    larger_tps + larger_margin AS larger_tps_high,
+    asked_tps,
+    greatest(0, asked_tps - asked_margin) AS asked_tps_low,
+    asked_tps + asked_margin AS asked_tps_high
+FROM summed

@@ -1,0 +1,87 @@
+"""Limiters as their definitions say, one request at a time: what the analysis is held against. It shares no line with the analysis."""
+
+from __future__ import annotations
+
+import math
+from typing import Protocol
+
+
+class Reference(Protocol):
+    def admits(self, t_s: float, charge: float) -> bool:
+        """Whether the limiter takes this request, which it then has taken. Times never go back."""
+
+    def released(self) -> None:
+        """A request that was taken has ended."""
+
+
+class Bucket:
+    """Holds ``size`` units, refilled continuously."""
+
+    def __init__(self, size: float, refill_per_s: float) -> None:
+        self.size, self.refill_per_s, self.there, self.seen_s = size, refill_per_s, size, 0.0
+
+    def admits(self, t_s: float, charge: float) -> bool:
+        self.there = min(self.size, self.there + self.refill_per_s * (t_s - self.seen_s))
+        self.seen_s = t_s
+        if charge > self.there:
+            return False
+        self.there -= charge
+        return True
+
+    def released(self) -> None:
+        pass
+
+
+class SlidingLog:
+    """At most ``size`` units in any trailing window."""
+
+    def __init__(self, size: float, window_s: float) -> None:
+        self.size, self.window_s, self.taken = size, window_s, list[tuple[float, float]]()
+
+    def admits(self, t_s: float, charge: float) -> bool:
+        self.taken = [(at, c) for at, c in self.taken if at > t_s - self.window_s]
+        if sum(c for _, c in self.taken) + charge > self.size:
+            return False
+        self.taken.append((t_s, charge))
+        return True
+
+    def released(self) -> None:
+        pass
+
+
+class FixedWindow:
+    """At most ``size`` units in each window; windows begin at ``phase_s`` and its multiples, or, where that is None, with a request."""
+
+    def __init__(self, size: float, window_s: float, phase_s: float | None) -> None:
+        self.size, self.window_s, self.phase_s = size, window_s, phase_s
+        self.start_s, self.sum = -math.inf, 0.0
+
+    def admits(self, t_s: float, charge: float) -> bool:
+        if t_s >= self.start_s + self.window_s:
+            self.sum = 0.0
+            self.start_s = t_s
+            if self.phase_s is not None:
+                self.start_s = self.phase_s + math.floor((t_s - self.phase_s) / self.window_s) * self.window_s
+        if self.sum + charge > self.size:
+            return False
+        self.sum += charge
+        return True
+
+    def released(self) -> None:
+        pass
+
+
+class InFlight:
+    """At most ``size`` requests at a time."""
+
+    def __init__(self, size: int) -> None:
+        self.size, self.now = size, 0
+
+    def admits(self, t_s: float, charge: float) -> bool:  # noqa: ARG002 - it asks for neither
+        if self.now >= self.size:
+            return False
+        self.now += 1
+        return True
+
+    def released(self) -> None:
+        self.now -= 1

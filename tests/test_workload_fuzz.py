@@ -19,7 +19,7 @@ from generator.workload import picking, trace
 from generator.workload.dataset import Dataset
 
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats() | st.text(max_size=8),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=6), inner, max_size=4),
     max_leaves=12,
 )
@@ -66,6 +66,7 @@ def test_any_record_is_picked_or_refused(record: dict[str, object], field: str |
 @given(st.sampled_from(NAMES), st.binary(max_size=120) | st.lists(RECORD, max_size=3), st.booleans())
 @example("f.jsonl", b'{"prompt": "\\ud800"}', False)
 @example("f.json", b"[" * 3000, False)
+@example("f.json", b'[{"prompt": "a", "n": [NaN, 99999999999999999999999, -9223372036854775809]}]', False)
 @example("f.csv", b"prompt\n\x00a\n", False)
 @FUZZ
 def test_any_bytes_are_a_dataset_or_refused(folder: Path, name: str, content: object, shuffled: bool) -> None:

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import orjson
 from numpy.typing import NDArray
 
 from generator.errors import ScenarioError
@@ -157,7 +156,7 @@ def _open(path: Path, kind: str, options: DatasetOptions) -> tuple[_Source, Iter
     spans: list[Span] = []
     for place, row in tables.rows(path, kind, "dataset"):
         start = len(held)
-        held += orjson.dumps(row, default=str)
+        held += tables.as_json(row)
         spans.append((start, len(held), place))
         if len(held) > HELD_BYTES:
             raise _too_large(path)

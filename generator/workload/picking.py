@@ -15,9 +15,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
-
 from generator.apis.api import Messages
+from generator.workload import tables
 
 KNOWN_FIELDS = ("prompt", "messages", "conversations", "conversation", "turns")
 """Where a prompt is looked for when no field is named, first found first."""
@@ -61,7 +60,7 @@ def pick(record: Any, field: str | None, *, whole: bool = False) -> Picked:
     value = _field(record, field)
     if value is None:
         if whole and field is None:
-            return _text(orjson.dumps(record, default=str).decode())
+            return _text(tables.as_json(record).decode())
         raise ValueError(_missing(record, field))
     if isinstance(value, str):
         return _text(value)

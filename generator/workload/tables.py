@@ -84,6 +84,11 @@ def rows(path: Path, kind: str, what: str) -> Iterator[Row]:
                 raise ScenarioError(f"{path}: a {what} is no plain text; CSV, JSONL, JSON and Parquet have columns")
 
 
+def as_json(row: dict[str, Any]) -> bytes:
+    """A record on one line; values that JSON has none for (a Parquet file's decimals) as text."""
+    return orjson.dumps(row, default=str, option=orjson.OPT_NON_STR_KEYS)
+
+
 def record(line: bytes, place: str) -> dict[str, Any]:
     """The JSON object on a line. Raises ScenarioError."""
     value = _parsed(line, place)
@@ -97,11 +102,17 @@ def _parsed(text: bytes, place: str) -> Any:
         return orjson.loads(text)
     except ValueError:
         try:
-            value = json.loads(text)  # it takes NaN, and tells line and column
-            json.dumps(value, ensure_ascii=False).encode()  # half a character, which no request can carry, fails here
+            # It takes NaN, and tells line and column. What orjson, which writes requests, cannot write becomes what it can: NaN null,
+            # whole numbers of more than 64 bits floats; half a character fails.
+            value = json.loads(text, parse_constant=lambda _: None, parse_int=_whole)
+            json.dumps(value, ensure_ascii=False).encode()
         except (ValueError, RecursionError) as e:
             raise ScenarioError(f"{place}: not JSON: {e}") from None
         return value
+
+
+def _whole(digits: str) -> int | float:
+    return int(digits) if len(digits) < 19 else float(digits)
 
 
 def _array_rows(text: bytes, path: Path) -> Iterator[Row]:

@@ -107,7 +107,9 @@ def hostile(path: Path) -> RunDir:
         "model": HOSTILE,
         "response_id": HOSTILE,
     }
-    refused = request(0, outcome="stream_error", **text)
+    refused = request(
+        0, outcome="stream_error", workload=HOSTILE, tags=f"{HOSTILE}={HOSTILE}", session_id=0, turn=1, turns=1, **text
+    )
     row, tokens = answer(1, at_ms=5.0, finish_reason=HOSTILE, model=HOSTILE)
     steps = [
         step(0, name=HOSTILE, cell=HOSTILE, offered=2),

@@ -8,12 +8,16 @@ sandwiches, and a wide one is thrown away.
 from __future__ import annotations
 
 import datetime as dt
+import sys
 import time
 
 monotonic_ns = time.monotonic_ns
 cpu_ns = time.process_time_ns
 _realtime = time.CLOCK_REALTIME
 _clock_gettime_ns = time.clock_gettime_ns
+
+KERNEL_STAMPS = sys.platform.startswith("linux") and sys.maxsize > 2**32
+"""Whether this platform stamps what a socket receives, as we know how to ask for it."""
 
 WIDEST_NS = 2_000
 """A sandwich wider than this says nothing: something ran between the reads."""

@@ -31,7 +31,7 @@ def begin(plan: Plan, run: RunDir) -> dict[str, Any]:
         "scenario_digest": f"sha256:{hashlib.sha256(scenario).hexdigest()}",
         "plan": {"workers": plan.workers, "transport": plan.transport, "probe": plan.probe, "pin": plan.pin},
         "clock": clock.anchor(),
-        "stamp_source": "process" if plan.transport == "aiohttp" else "kernel",
+        "stamp_source": "kernel" if plan.transport == "socket" and clock.KERNEL_STAMPS else "process",
         "targets": {n: {"url": t.url, "api": t.api, "model": t.model} for n, t in plan.targets.items()},
         "steps": len(plan.steps),
         "slo": plan.slo,

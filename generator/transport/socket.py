@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-import sys
 from collections.abc import Callable
 
 from generator import clock
@@ -45,7 +44,7 @@ class SocketTransport:
         self.reads = 0
         self.process_stamps = 0
         self.read_lags: list[int] = []
-        self.stamp_source = "kernel" if sys.platform.startswith("linux") and sys.maxsize > 2**32 else "process"
+        self.stamp_source = "kernel" if clock.KERNEL_STAMPS else "process"
         self._loop = loop
         self._target = target
         self._parts = split_url(target)

@@ -33,7 +33,7 @@ class LineParser:
         while (end := payload.find(b"\n", at)) >= 0:
             if not self._hold(payload[at:end]):
                 return lines
-            line = bytes(self._line).strip(b" \t\r")
+            line = _bare(self._line)
             self._line.clear()
             at = end + 1
             if line:
@@ -43,7 +43,7 @@ class LineParser:
 
     def rest(self) -> bytes:
         """The last line, where nothing ended it."""
-        return bytes(self._line).strip(b" \t\r")
+        return _bare(self._line)
 
     def _hold(self, piece: bytes) -> bool:
         if len(self._line) + len(piece) > self._limit_bytes:
@@ -52,3 +52,8 @@ class LineParser:
             return False
         self._line += piece
         return True
+
+
+def _bare(line: bytearray) -> bytes:
+    """Some servers put a BOM before their first line, though RFC 8259 forbids it."""
+    return bytes(line).removeprefix(b"\xef\xbb\xbf").strip(b" \t\r")

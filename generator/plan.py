@@ -10,7 +10,18 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from generator import estimate, job, machine, needs, plan_mix, prices, scenario_blocks, scenario_provider, schedule
+from generator import (
+    estimate,
+    job,
+    machine,
+    needs,
+    plan_http,
+    plan_mix,
+    prices,
+    scenario_blocks,
+    scenario_provider,
+    schedule,
+)
 from generator.errors import ScenarioError
 from generator.job import MANY, Plan, Step
 from generator.plan_workload import FROM_TRACE, Arrays, Cell
@@ -80,7 +91,11 @@ def make(scenario: Scenario, run_id: str, workers: int | None = None) -> Planned
     wanted = needs.of(plan, arrivals, lengths)
     needs.check(plan, wanted, here)
     cost = estimate.of(plan, wanted)
-    warnings = [*needs.warnings(plan, wanted, here), *cost.warnings(plan.budget_usd)]
+    warnings = [
+        *needs.warnings(plan, wanted, here),
+        *plan_http.warnings(plan, arrays.arrays),
+        *cost.warnings(plan.budget_usd),
+    ]
     plan = replace(plan, warnings=tuple(warnings))
     return Planned(plan, arrivals, lengths, warnings, wanted, scenario.secrets, scenario.text(), arrays.arrays, cost)
 

@@ -232,6 +232,13 @@ def test_what_is_too_long_is_an_error_and_not_memory() -> None:
     assert run(Http(), big, JSON)[1].error_outcome is None
 
 
+def test_a_bom_is_no_part_of_the_json() -> None:
+    """Some servers put one before it."""
+    for kind, body in {JSON: b'{"t":"a"}', LINES: b'{"t":"a"}\n', SSE: b'data: {"t":"a"}\n\n'}.items():
+        _, answer = run(Http(answer="$.t", answer_required=True), [b"\xef\xbb\xbf" + body], kind)
+        assert answer.error_outcome is None, kind
+
+
 def test_the_content_type_decides() -> None:
     """Events, lines, or one document, whatever the bytes look like."""
     line = b'{"t":"a"}\n'

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -183,3 +184,32 @@ def test_a_length_that_is_not_sent_is_not_recorded_as_wanted(
     assert (planned(tmp_path, target, workload=workload).steps[0].workload.output_tokens is not None) is asked
     said = planned(tmp_path, target, workload={**workload, "output_tokens": 5}).steps[0].workload.output_tokens
     assert said == job.Length("fixed", 5)
+
+
+def told(tmp_path: Path, target: dict[str, Any], records: list[dict[str, Any]] | None = None) -> list[str]:
+    """The plan's warnings about templates."""
+    workload = {}
+    if records is not None:
+        (tmp_path / "r.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+        workload = {"prompts": "r.jsonl"}
+    found = planned(tmp_path, {"api": "http-json", **target}, workload=workload).warnings
+    return [warning for warning in found if warning.startswith("target")]
+
+
+def test_a_template_that_finds_nothing_is_warned_of(tmp_path: Path) -> None:
+    """Before it is sent a thousand times: fields that no record or only some have, a payload without a match, a model that is not named."""
+    records = [{"q": "a", "n": 1}, {"q": "b"}, {"q": None, "n": 2}]
+    http = {"body": {"q": "{{record.q}}", "n": "{{record.n}}", "m": ["{{model}}"]}, "path": "/x?z={{record.z}}"}
+    assert sorted(told(tmp_path, {"http": http}, records)) == [
+        "target 'target': {{model}} has no value, for the first 3 records of r.jsonl; what it stands for is left out",
+        "target 'target': {{record.n}} has no value in 1 of them, for the first 3 records of r.jsonl; what it stands for is left out",
+        "target 'target': {{record.z}} has no value, for the first 3 records of r.jsonl; what it stands for is left out",
+    ]
+    (warned,) = told(tmp_path, {"http": {"payload": "$.inptu"}}, [{"input": 1}])
+    assert warned == (
+        "target 'target': payload $.inptu matches nothing, for the first record of r.jsonl; what is sent is the whole record"
+    )
+    assert told(tmp_path, {"http": {"payload": "$.input"}}, [{"input": 1}, {"other": 2}]) == []
+    (warned,) = told(tmp_path, {"http": {"body": "{{record.question}}"}})
+    assert "{{record.question}} has no value, for a synthetic prompt" in warned
+    assert told(tmp_path, {"http": {"body": ["{{prompt}}", "{{max_tokens}}", "{{record.prompt}}"]}}) == []

@@ -23,6 +23,9 @@ from generator.rows import CONTENT, UNKNOWN
 _LINES = ("ndjson", "jsonl", "json-lines", "jsonlines", "stream+json")
 """What content types of lines of JSON have in their names."""
 
+BOM = b"\xef\xbb\xbf"
+"""Which some servers put before their JSON, though RFC 8259 forbids it."""
+
 _ACCEPT = "application/json, */*"
 _ACCEPT_STREAM = "text/event-stream, application/x-ndjson, application/json, */*"
 
@@ -43,7 +46,7 @@ class HttpJson:
         """``call.body`` is laid over a body that is an object; null takes a key away. GET and DELETE have a body only where it is
         written out.
         """
-        values = self._values(call)
+        values, _ = self.values(call)
         path = self._path(values)
         accept = ("accept", _ACCEPT_STREAM if call.stream else _ACCEPT)
         if self._body is None and self._spec.method in http_template.BODILESS:
@@ -67,7 +70,8 @@ class HttpJson:
             return LinesDecoder(self._wants, request_id, sink, keep_text)
         return DocumentDecoder(self._wants, request_id, sink, keep_text)
 
-    def _values(self, call: Call) -> dict[str, Any]:
+    def values(self, call: Call) -> tuple[dict[str, Any], bool]:
+        """What placeholders stand for, and whether ``payload`` matched the record."""
         record = call.record
         if record is None:
             record = {"prompt": call.prompt}
@@ -85,7 +89,7 @@ class HttpJson:
             values["model"] = call.model
         if call.max_tokens is not None:
             values["max_tokens"] = call.max_tokens
-        return values
+        return values, payload is not MISSING
 
 
 class Wants:
@@ -152,7 +156,7 @@ class DocumentDecoder(EventDecoder):
     def finish(self) -> Answer:
         answer, wants = self.answer, self._wants
         if not self._over:
-            data = bytes(self._document or b"")
+            data = bytes(self._document or b"").removeprefix(BOM)
             document = parse(data) if wants.looks else None
             if (failure := wants.failure(document)) is not None:
                 self._fail(failure)

@@ -67,6 +67,15 @@ def names(template: Any) -> set[str]:
     return {name for value in inner for name in names(value)}
 
 
+def lacking(template: Any, values: Values) -> set[str]:
+    """The placeholders, as they are written, that have no value."""
+    if isinstance(template, str):
+        found = list(_PLACEHOLDER.finditer(template))
+        return {f.group() for f in found if _look_up(f.group(1), f.group())(values) is MISSING}
+    inner = template.values() if isinstance(template, dict) else template if isinstance(template, list) else ()
+    return {shown for value in inner for shown in lacking(value, values)}
+
+
 def text(value: Any) -> str:
     """What a JSON value is inside a string."""
     if isinstance(value, str):

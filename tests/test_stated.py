@@ -57,6 +57,7 @@ ANTHROPIC = (
         (OPENAI_2023_TOKENS, Stated("tokens per min", 40_000, 39_500, None, None)),
         (AZURE, Stated(None, None, None, None, 20.0)),
         (ANTHROPIC, Stated("input tokens per minute", 40_000, None, None, None)),
+        ("Model rate limit exceeded. RPM limit=10, current usage=11", Stated("RPM", 10, 11, None, None)),
         ("Please try again in 308ms.", Stated(wait_s=0.308)),
         ("Please try again in 6m0s.", Stated(wait_s=360.0)),
         ("Rate limit exceeded, slow down", None),

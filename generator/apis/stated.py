@@ -1,6 +1,6 @@
 """What the message of a refusal states of the limit that was hit: ``Limit 30000, Used 29500, Requested 654. Please try again in 308ms``.
 
-OpenAI and Groq write it so, older OpenAI answers ``Limit: 3 / min. Current: 4 / min``; Azure states the wait alone, Anthropic the limit
+OpenAI and Groq write it so, older OpenAI answers ``Limit: 3 / min. Current: 4 / min``, LiteLLM ``RPM limit=10, current usage=11``; Azure states the wait alone, Anthropic the limit
 alone. One such message gives limit L, use U, charge R and the wait w of a token bucket, and so its refill, (U + R − L) / w.
 """
 
@@ -11,14 +11,14 @@ import re
 from generator.apis.api import Stated
 
 _AMOUNT = r"~?([\d,]+(?:\.\d+)?)"
-_LIMIT = re.compile(rf"\blimit:?\s*(?:of\s+)?{_AMOUNT}", re.IGNORECASE)
-_USED = re.compile(rf"\b(?:used|current):?\s*{_AMOUNT}", re.IGNORECASE)
+_LIMIT = re.compile(rf"\blimit[:=]?\s*(?:of\s+)?{_AMOUNT}", re.IGNORECASE)
+_USED = re.compile(rf"\b(?:used|current(?: usage)?)[:=]?\s*{_AMOUNT}", re.IGNORECASE)
 _REQUESTED = re.compile(rf"\brequested:?\s*{_AMOUNT}", re.IGNORECASE)
 _WAIT = re.compile(
     r"\b(?:try again in|retry after)\s*((?:\d+(?:\.\d+)?\s*(?:ms|s|m|h|d)(?![a-z]))+|\d+(?:\.\d+)?\s*seconds?)",
     re.IGNORECASE,
 )
-_SHORT = re.compile(r"\((TPM|RPM|TPD|RPD|IPM|ITPM|OTPM|TPH|RPH|ASH|ASD)\)")
+_SHORT = re.compile(r"\((TPM|RPM|TPD|RPD|IPM|ITPM|OTPM|TPH|RPH|ASH|ASD)\)|\b(TPM|RPM) (?=limit=)")
 _LONG = re.compile(
     r"\b((?:(?:input|output|uncached|prompt|generated|cached)\s+)*(?:tokens|requests)\s+per\s+(?:second|sec|minute|min|hour|day))\b",
     re.IGNORECASE,
@@ -36,7 +36,7 @@ def stated(message: str) -> Stated | None:
         return None
     dimension = _SHORT.search(message) or _LONG.search(message)
     return Stated(
-        dimension=None if dimension is None else " ".join(dimension[1].split()),
+        dimension=None if dimension is None else " ".join((dimension[1] or dimension[2]).split()),
         limit=limit,
         used=_amount(_USED, message),
         requested=_amount(_REQUESTED, message),

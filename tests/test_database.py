@@ -10,7 +10,7 @@ import pytest
 from analysis import catalog, database, relations
 from generator.errors import QueryError, RunFolderError
 from generator.run_dir import RunDir
-from generator.schema import TABLES
+from generator.schema import OPTIONAL_TABLES, TABLES
 from tests.fabricate import START_NS, answer, beat, realistic, request, step, token, write
 
 
@@ -37,7 +37,7 @@ def test_segments_read_like_the_sealed_run(tmp_path):
 def test_a_run_of_nothing_has_every_table(tmp_path):
     """No files at all: each table is there with the contract's columns and no rows, and each query runs."""
     with database.open_runs([write(tmp_path / "run", sealed=False)]) as con:
-        for table, schema in TABLES.items():
+        for table, schema in (TABLES | OPTIONAL_TABLES).items():
             result = catalog.query(con, f"FROM {table}")
             assert (list(result.columns), result.rows) == (schema.names, [])
         for name, query in catalog.load().items():

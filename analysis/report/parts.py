@@ -76,7 +76,7 @@ def tables(report: Row) -> list[Table]:
     mixed = len(report["workloads"]) > len(several)
     found = []
     if mixed:
-        lead = "Each workload's own requests and what they met; a share of a step's arrivals is a weight, and a session may ask often."
+        lead = "A weight is a share of the arrivals; one that starts a session makes several requests."
         found.append(
             _table("By workload", lead, ("workload",), _priced(report["workloads"]), report["workloads"], steps)
         )

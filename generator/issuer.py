@@ -31,7 +31,8 @@ AHEAD = 32
 """Arrivals of an open loop that are made ready before their time, so that a send is little more than its system call."""
 
 ROOM_NS = 200_000
-"""Nothing is made ready when the next arrival is nearer than this: several times what making one takes."""
+"""Nothing is made ready when the next arrival is nearer than this, or than twice what making one took last: long prompts take
+milliseconds."""
 
 Ended = Callable[[int], None]
 """(end_ns): issuing is over."""
@@ -69,20 +70,25 @@ class OpenIssuer:
         self._ended = ended
         self._next = 0
         self._ready = 0
+        self._room_ns = ROOM_NS
         self._start_ns = 0
         self._over = False
 
     def begin(self, start_ns: int) -> None:
         self._start_ns = start_ns
-        self._look_ahead(AHEAD)
+        for _ in range(AHEAD):
+            if self._due() - clock.monotonic_ns() > self._room_ns:
+                self._look_ahead()
         self._pacer.follow(self._issue_due, self._due())
 
-    def _look_ahead(self, most: int) -> None:
-        """Make up to ``most`` of the arrivals that follow ready, AHEAD of the next one at the furthest."""
-        first = max(self._ready, self._next)
-        self._ready = max(first, min(first + most, self._next + AHEAD, len(self._offsets)))
-        for i in range(first, self._ready):
+    def _look_ahead(self) -> None:
+        """Make one more of the arrivals that follow ready, AHEAD of the next one at the furthest."""
+        i = max(self._ready, self._next)
+        if i < min(self._next + AHEAD, len(self._offsets)):
+            began_ns = clock.monotonic_ns()
             self._prepare(self._numbers[i], self._start_ns + self._offsets[i])
+            self._room_ns = max(ROOM_NS, 2 * (clock.monotonic_ns() - began_ns))
+            self._ready = i + 1
 
     def _due(self) -> int:
         if self._next < len(self._offsets):
@@ -96,8 +102,10 @@ class OpenIssuer:
         while self._next < last:
             due = self._start_ns + self._offsets[self._next]
             if due > now_ns:
-                if due - now_ns > ROOM_NS:
-                    self._look_ahead(2)  # two for one, so that what a burst used up is made good
+                if due - now_ns > self._room_ns:
+                    self._look_ahead()
+                if due - clock.monotonic_ns() > self._room_ns:
+                    self._look_ahead()  # two for one, so that what a burst used up is made good
                 return due
             i = self._next
             self._next += 1

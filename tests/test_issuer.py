@@ -28,6 +28,7 @@ class World:
     now_ns: int = 0
     answer_ns: int | None = None
     cost_ns: int = 0
+    prepare_ns: int = 0
     launched: list[tuple[int, int, int, int | None]] = field(default_factory=list)
     prepared: list[tuple[int, int]] = field(default_factory=list)
     ended: list[int] = field(default_factory=list)
@@ -54,6 +55,7 @@ class World:
 
     def prepare(self, number: int, scheduled_ns: int) -> None:
         self.prepared.append((number, scheduled_ns))
+        self.now_ns += self.prepare_ns
 
     def launch(self, number: int, scheduled_ns: int, slot: int | None) -> None:
         self.launched.append((self.now_ns, number, scheduled_ns, slot))
@@ -158,6 +160,17 @@ def test_arrivals_are_made_ready_once_and_in_order(gaps: list[int], cost_ns: int
     assert numbers == sorted(set(numbers))
     assert all(scheduled_ns == START + offsets[n] for n, scheduled_ns in world.prepared)
     assert max(waiting) <= AHEAD
+
+
+def test_what_takes_long_to_make_makes_nothing_late(world: World) -> None:
+    """Long prompts are made ready only where there is room for them before the next arrival; where there is none, at their time."""
+    world.prepare_ns = 3 * MS
+    gaps = [4 * MS, 10 * MS] * 40
+    offsets = [sum(gaps[: i + 1]) for i in range(len(gaps))]
+    issuer = opened(world, step(duration_ns=10 * S), offsets)
+    world.run(issuer, START + 60 * S)
+    assert [now_ns - due for now_ns, _, due, _ in world.launched] == [0] * len(offsets)
+    assert AHEAD < len(world.prepared)
 
 
 def test_a_worker_that_is_behind_lets_others_have_a_turn(world: World) -> None:

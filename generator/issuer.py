@@ -31,8 +31,7 @@ AHEAD = 32
 """Arrivals of an open loop that are made ready before their time, so that a send is little more than its system call."""
 
 ROOM_NS = 200_000
-"""Nothing is made ready when the next arrival is nearer than this, or than twice what making one took last: long prompts take
-milliseconds."""
+"""Nothing is made ready when the next arrival is nearer than this, or than twice what making one takes: long prompts take milliseconds."""
 
 Ended = Callable[[int], None]
 """(end_ns): issuing is over."""
@@ -71,6 +70,7 @@ class OpenIssuer:
         self._next = 0
         self._ready = 0
         self._room_ns = ROOM_NS
+        self._took_ns = 0
         self._start_ns = 0
         self._over = False
 
@@ -87,7 +87,10 @@ class OpenIssuer:
         if i < min(self._next + AHEAD, len(self._offsets)):
             began_ns = clock.monotonic_ns()
             self._prepare(self._numbers[i], self._start_ns + self._offsets[i])
-            self._room_ns = max(ROOM_NS, 2 * (clock.monotonic_ns() - began_ns))
+            took_ns = clock.monotonic_ns() - began_ns
+            # The lesser of two: one that was held up says nothing of the next, and a room that is never found is never corrected.
+            self._room_ns = max(ROOM_NS, 2 * min(took_ns, self._took_ns))
+            self._took_ns = took_ns
             self._ready = i + 1
 
     def _due(self) -> int:

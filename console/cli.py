@@ -12,6 +12,7 @@ import traceback
 import click
 
 from console import exits
+from console.commands.compare import ab, compare
 from console.commands.endpoint import simulate
 from console.commands.load import plan, run, schema
 from console.commands.prompts import prompts
@@ -38,7 +39,7 @@ def openloop(debug: bool) -> None:
     """The group; ``debug`` is read by :func:`main`."""
 
 
-for _command in (run, plan, seal, report, sql, runs, simulate, prompts, providers, schema):
+for _command in (run, ab, plan, seal, report, compare, sql, runs, simulate, prompts, providers, schema):
     openloop.add_command(_command)
 
 

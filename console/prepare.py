@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from console import endpoint
-from generator import plan, scenario
+from generator import plan, scenario, scenario_blocks
+from generator.errors import ScenarioError
 from generator.plan import Planned
 from generator.scenario import Scenario
 
@@ -26,6 +27,22 @@ class Prepared:
 
 def prepare(source: str | None, flags: Mapping[str, str], sets: list[str]) -> Prepared:
     """Raises ScenarioError for what a person wrote wrong, MachineError for what the machine cannot carry."""
-    read = scenario.load(source, dict(flags), sets)
+    return _planned(scenario.load(source, dict(flags), sets))
+
+
+def prepare_comparison(source: str | None, flags: Mapping[str, str], targets: list[str], sets: list[str]) -> Prepared:
+    """The same for two or more targets that take turns; ``targets``: NAME=URL, beside those of the scenario."""
+    given: dict[str, Any] = {**flags, "targets": targets}
+    read = scenario.load(source, given, sets)
+    if not scenario_blocks.compares(read.form) or len(read.form.target_forms()) < 2:
+        raise ScenarioError(
+            "two or more targets are wanted: --target A=URL --target B=URL, or a scenario with targets: {A: …, B: …}"
+        )
+    if read.form.blocks is None:
+        read = scenario.load(source, given | {"blocks": scenario_blocks.USUAL}, sets)
+    return _planned(read)
+
+
+def _planned(read: Scenario) -> Prepared:
     simulators = {name: endpoint.checked(options) for name, options in read.simulators.items()}
     return Prepared(read, plan.make(read, NO_RUN), simulators)

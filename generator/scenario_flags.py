@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from generator import scenario_text
@@ -38,7 +37,7 @@ _KEPT = ("duration", "requests", "sessions", "warmup", "pause", "drain", "input_
 
 def apply(document: Document, flags: dict[str, Any], *, from_nothing: bool) -> None:
     """``flags``: keys of the tables above, and concurrency, rate, duration, requests, input_tokens, output_tokens; as text or as numbers,
-    None where not given. ``targets``: a list of NAME=URL. Without a scenario a step ends after 30 s unless said. Raises ScenarioError.
+    None where not given. ``targets``: a list of NAME=URL, of a comparison; what else the flags say of a target holds for each. Without a scenario a step ends after 30 s unless said. Raises ScenarioError.
     """
     given = {k: v for k, v in flags.items() if v is not None}
     unknown = (
@@ -53,8 +52,10 @@ def apply(document: Document, flags: dict[str, Any], *, from_nothing: bool) -> N
     for name, path in _PLAIN.items():
         if name in given:
             document.put(path, _value(given[name], name), _flag(name))
-    _targets(document, given)
-    _arms(document, given.get("targets", ()))
+    if "targets" in given:
+        _arms(document, given)
+    else:
+        _targets(document, given)
     _steps(document, given, from_nothing=from_nothing)
     for key in _LENGTHS:
         if key in given:
@@ -62,26 +63,23 @@ def apply(document: Document, flags: dict[str, Any], *, from_nothing: bool) -> N
 
 
 def _targets(document: Document, given: dict[str, Any]) -> None:
-    if "provider" in given:
-        for key in FILLED:
-            document.drop(("target", key))
+    several = document.data.get("targets") is not None
     for name, key in _OF_TARGET.items():
-        if name not in given:
-            continue
-        if document.data.get("targets") is not None:
+        if name in given and several:
             raise ScenarioError(
                 f"{_flag(name)}: the scenario compares several targets; use --set targets.NAME.{key}=… for one of them"
             )
-        value = _value(given[name], name) if name.startswith("price") else str(given[name])
-        document.put(("target", key), value, _flag(name))
+    _dress(document, ("target",), given)
+    if "target" in given:
+        document.put(("target", "url"), str(given["target"]), _flag("target"))
     if given.get("target") not in (None, "simulator"):
         document.drop(("target", "simulator"))
 
 
-def _arms(document: Document, given: Sequence[str]) -> None:
+def _arms(document: Document, given: dict[str, Any]) -> None:
     """Targets to compare: each is the scenario's target, or the one of its name, at a URL of its own."""
     common = document.data.get("target")
-    for text in given:
+    for text in given["targets"]:
         name, equals, url = text.partition("=")
         if not equals or not name or not url:
             raise ScenarioError(f"--target {text}: NAME=URL is wanted, such as --target A=http://127.0.0.1:8000/v1")
@@ -90,8 +88,22 @@ def _arms(document: Document, given: Sequence[str]) -> None:
         document.put(("targets", name), {**old, "url": url}, _flag("target"))
         if url != "simulator":
             document.drop(("targets", name, "simulator"))
-    if given:
+    if given["targets"]:
         document.drop(("target",))
+    named = document.get(("targets",))
+    for name in named if isinstance(named, dict) else ():
+        _dress(document, ("targets", name), given)
+
+
+def _dress(document: Document, target: Path, given: dict[str, Any]) -> None:
+    """What the flags say of a target beside its URL."""
+    if "provider" in given:
+        for key in FILLED:
+            document.drop((*target, key))
+    for name, key in _OF_TARGET.items():
+        if name in given and key != "url":
+            value = _value(given[name], name) if name.startswith("price") else str(given[name])
+            document.put((*target, key), value, _flag(name))
 
 
 def _steps(document: Document, given: dict[str, Any], *, from_nothing: bool) -> None:

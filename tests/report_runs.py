@@ -153,6 +153,29 @@ def talking(path: Path) -> RunDir:
     )
 
 
+def compared(path: Path, slower_ms: float = 5.0, turns: int = 4, each: int = 40, **keys: Any) -> RunDir:
+    """Two targets in turns, old and new, A B, B A: TTFTs of 40 to 60 ms, of new ``slower_ms`` more, the same in every turn."""
+    steps, rows = [], []
+    for step_id in range(2 * turns):
+        block, second = divmod(step_id, 2)
+        arm = ("old", "new")[second ^ block % 2]
+        start_ns = START_NS + step_id * 10 * S
+        steps.append(step(step_id, name="steady", arm=arm, block=block, start_ns=start_ns, duration_s=8, offered=each))
+        for number in range(each):
+            ttft_ms = 40 + (number * 7 + block * 3) % each * 20 / each + (slower_ms if arm == "new" else 0)
+            due = {"step_id": step_id, "scheduled_ns": start_ns + number * 200_000_000, "target": arm}
+            rows.append(answer(number, ttft_ms=ttft_ms, **due))
+    return write(
+        path,
+        steps=steps,
+        requests=[row for row, _ in rows],
+        tokens=[t for _, tokens in rows for t in tokens],
+        health=[beat(second=s) for s in range(20 * turns)],
+        targets={arm: {"url": f"http://127.0.0.1/{arm}", "api": "openai-chat", "model": "m"} for arm in ("old", "new")},
+        **keys,
+    )
+
+
 def limited(path: Path) -> RunDir:
     """Two open steps against a token bucket of 20 requests that gets 10 a second: 10/s, then 20/s; it says so in headers and messages."""
     rows, there, last_s = [], 20.0, 0.0
@@ -176,6 +199,7 @@ def limited(path: Path) -> RunDir:
 
 STATES = {
     "talking": talking,
+    "compared": compared,
     "empty": empty,
     "failed": failed,
     "single": single,

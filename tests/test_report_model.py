@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from report_runs import HOSTILE, INVALID, STATES, hostile, judged, limited, small, talking
+from report_runs import HOSTILE, INVALID, STATES, compared, hostile, judged, limited, small, talking
 
 from analysis.report import csv, json, text, wording
 
@@ -116,7 +116,8 @@ def test_every_documented_key_is_there(tmp_path: Path) -> None:
     """A run with steps and failures, one with conversations and one with a limit have all that docs/report.md promises."""
     made = set(paths(report_of(small, tmp_path / "small", INVALID)))
     made |= set(paths(report_of(talking, tmp_path / "talking"))) | set(paths(report_of(limited, tmp_path / "limited")))
-    assert documented() - made - {"generator", "rate_limit", "run", "totals", "verdict"} == set()
+    made |= set(paths(report_of(compared, tmp_path / "compared")))
+    assert documented() - made - {"comparison", "generator", "rate_limit", "run", "totals", "verdict"} == set()
 
 
 @pytest.mark.parametrize("state", STATES)

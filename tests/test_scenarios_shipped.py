@@ -11,6 +11,7 @@ NAMES = (
     "chat-sessions",
     "comprehensive",
     "concurrency-ladder",
+    "gateway-overhead",
     "http-json",
     "mixed-workloads",
     "poisson-staircase",

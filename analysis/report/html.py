@@ -13,7 +13,7 @@ from typing import Any
 
 from duckdb import DuckDBPyConnection
 
-from analysis.report import costs, figures, limits, parts, texts, wording
+from analysis.report import comparison, costs, figures, limits, parts, texts, wording
 from analysis.report.style import OUTCOME_COLOURS, ramp
 from analysis.report.terms import TERMS
 
@@ -78,6 +78,9 @@ def page(
         texts=shown_texts,
         thresholds=thresholds,
         thresholds_summary=f"{sum(t['holds'] for t in thresholds)} of {len(thresholds)} held.",
+        compared=comparison.tables(report["comparison"]),
+        compared_told=comparison.sentences(report["comparison"]) if report["comparison"] else [],
+        compared_notes=comparison.notes(report["comparison"]),
         parts=parts.tables(report),
         limits=limits.tables(report),
         limits_told=limits.sentences(report),

@@ -7,12 +7,12 @@ measure (``n`` is 0), or it is withheld and ``withheld`` beside it says why.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from duckdb import DuckDBPyConnection
 
-from analysis import catalog, ratelimit, thresholds
+from analysis import catalog, compare, ratelimit, thresholds
 from analysis.report import costs, parts
 from analysis.report.wording import METRICS, PERCENTILES, load
 from analysis.validity import Rule, Verdict
@@ -62,6 +62,7 @@ def build(con: DuckDBPyConnection, manifest: Row, verdict: Verdict) -> Row:
         "steps": steps,
         **parts.build(con),
         "rate_limit": ratelimit.judge(con),
+        "comparison": compare.judge(con),
         "errors": _errors(outcomes),
         "thresholds": thresholds.judge(con, manifest.get("thresholds") or ()),
     }
@@ -85,12 +86,17 @@ def _by_step(con: DuckDBPyConnection, name: str) -> dict[int, Row]:
 
 def _labels(windows: list[Row]) -> dict[int, str]:
     """What people call each step: its name and cell, and its number too where those are shared."""
-    plain = {
-        w["step_id"]: " · ".join(str(v) for v in (w["name"], _unsaid(w["name"], w["cell"]), w["arm"]) if v) or load(w)
-        for w in windows
-    }
+    plain = {w["step_id"]: " · ".join(_named(w)) or load(w) for w in windows}
     shared = {label for label in plain.values() if list(plain.values()).count(label) > 1}
     return {step_id: f"{label} · {step_id}" if label in shared else label for step_id, label in plain.items()}
+
+
+def _named(w: Row) -> Iterator[str]:
+    """Of a block, whose it is stands first: that is what its neighbours in a table differ by."""
+    of_block = w["block"] is not None
+    turn = f"{w['arm']} {w['block'] + 1}" if of_block else None
+    parts = (turn, w["name"], _unsaid(w["name"], w["cell"]), None if of_block else w["arm"])
+    return (str(part) for part in parts if part)
 
 
 def _unsaid(name: str | None, cell: str | None) -> str | None:
@@ -127,9 +133,7 @@ def _counts(rows: Iterable[Row]) -> dict[str, int]:
     return counts
 
 
-def _step(
-    window: Row, label: str, facts: dict[str, Row], counts: dict[str, int], given_up: dict[str, int]
-) -> Row:
+def _step(window: Row, label: str, facts: dict[str, Row], counts: dict[str, int], given_up: dict[str, int]) -> Row:
     """Everything of a step but its latencies. ``given_up``: how those ended that the scenario gives up on purpose."""
     summary, through, speed = facts["step_summary"], facts["throughput"], facts["user_speed"]
     goodput, offered, lengths = facts["goodput"], facts["offered_achieved"], facts["prompt_lengths"]

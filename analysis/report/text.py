@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from analysis.report import costs, limits, parts, wording
+from analysis.report import comparison, costs, limits, parts, wording
 from analysis.report.wording import number, share
 
 Row = dict[str, Any]
@@ -41,18 +41,10 @@ def render(report: Row, *, width: int = 116, colour: bool = False) -> str:
     Control characters in what a target said come out as ``\x1b``, so that no answer can steer the terminal.
     """
     out = io.StringIO()
-    console = Console(
-        file=out,
-        width=width,
-        force_terminal=colour,
-        color_system="standard" if colour else None,
-        markup=False,
-        highlight=False,
-        emoji=False,
-        legacy_windows=False,
-    )
+    console = _console(out, width, colour)
     _verdict(console, report)
     _run(console, report["run"], len(report["steps"]))
+    _comparison(console, report["comparison"])
     if report["steps"]:
         console.print(_steps(report["steps"]))
     else:
@@ -64,6 +56,26 @@ def render(report: Row, *, width: int = 116, colour: bool = False) -> str:
     _failures(console, report)
     _costs(console, report)
     _notes(console, report)
+    return "\n".join(line.rstrip() for line in out.getvalue().split("\n")).rstrip() + "\n"
+
+
+def _console(out: io.StringIO, width: int, colour: bool) -> Console:
+    return Console(
+        file=out,
+        width=width,
+        force_terminal=colour,
+        color_system="standard" if colour else None,
+        markup=False,
+        highlight=False,
+        emoji=False,
+        legacy_windows=False,
+    )
+
+
+def render_comparison(found: Row, *, width: int = 116, colour: bool = False) -> str:
+    """Two runs made apart, in the same form."""
+    out = io.StringIO()
+    _comparison(_console(out, width, colour), found)
     return "\n".join(line.rstrip() for line in out.getvalue().split("\n")).rstrip() + "\n"
 
 
@@ -132,6 +144,20 @@ def _part(part: parts.Table) -> Table:
     for row in part.rows:
         table.add_row(*(Text(wording.printable(cell)) for cell in row))
     return table
+
+
+def _comparison(console: Console, found: Row | None) -> None:
+    """The verdict first: it is what such a run was made for."""
+    if found is None:
+        return
+    for line in comparison.sentences(found):
+        console.print(Text(wording.printable(line), "bold"))
+    for table in comparison.tables(found):
+        console.print()
+        console.print(_part(table))
+    for line in comparison.notes(found):
+        console.print(Text(wording.printable(line), "yellow" if line.startswith("!") else "dim"))
+    console.print()
 
 
 def _limits(console: Console, report: Row) -> None:

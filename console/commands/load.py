@@ -5,12 +5,15 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from console import exits
 from console.commands.options import runs_dir_option
+
+if TYPE_CHECKING:
+    from console.prepare import Prepared
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -42,22 +45,28 @@ FLAGS: dict[str, tuple[tuple[str, ...], str, str]] = {
 """Scenario flag → its names, what it takes, its help."""
 
 
-def _scenario_options(command: F) -> F:
-    command = click.option(
-        "--set",
-        "sets",
-        multiple=True,
-        metavar="PATH=VALUE",
-        help="Set any key of the scenario (steps.0.duration=10s); comes after file and flags.",
-    )(command)
-    for name, (options, metavar, text) in reversed(FLAGS.items()):
-        command = click.option(*options, name, metavar=metavar, help=text)(command)
-    return command
+def scenario_options(leave_out: tuple[str, ...] = ()) -> Callable[[F], F]:
+    """--set and FLAGS, but for those that a command words otherwise."""
+
+    def decorate(command: F) -> F:
+        command = click.option(
+            "--set",
+            "sets",
+            multiple=True,
+            metavar="PATH=VALUE",
+            help="Set any key of the scenario (steps.0.duration=10s); comes after file and flags.",
+        )(command)
+        for name, (options, metavar, text) in reversed(FLAGS.items()):
+            if name not in leave_out:
+                command = click.option(*options, name, metavar=metavar, help=text)(command)
+        return command
+
+    return decorate
 
 
 @click.command()
 @click.argument("scenarios", nargs=-1, metavar="[SCENARIO]...")
-@_scenario_options
+@scenario_options()
 @runs_dir_option
 @click.option("--run-id", metavar="ID", help="Name of the run folder; the scenario's name and the time unless said.")
 @click.option("--no-live", is_flag=True, help="No progress while it runs.")
@@ -75,13 +84,21 @@ def run(
 
     SCENARIO is a YAML file or the name of a shipped one, such as `quick`. Without any, the flags alone say what to do.
     """
-    from console import drive, live
     from console.prepare import prepare
 
     if run_id is not None and len(scenarios) > 1:
         raise click.UsageError("--run-id names one run; leave it out for several scenarios")
     # All are read and planned before the first is run: a mistake in the last one shows now, not in an hour.
-    prepared = [prepare(source, _given(flags), list(sets)) for source in scenarios or (None,)]
+    prepared = [prepare(source, given(flags), list(sets)) for source in scenarios or (None,)]
+    return run_prepared(prepared, runs_dir, run_id, no_live=no_live, as_json=as_json)
+
+
+def run_prepared(
+    prepared: Iterable[Prepared], runs_dir: Path, run_id: str | None, *, no_live: bool, as_json: bool
+) -> int:
+    """One after another, each with its report on standard output; the exit code that counts."""
+    from console import drive, live
+
     codes = []
     for one in prepared:
         _warn(one.planned.warnings)
@@ -99,14 +116,14 @@ def run(
 
 @click.command()
 @click.argument("scenario", required=False, metavar="[SCENARIO]")
-@_scenario_options
+@scenario_options()
 @click.option("--json", "as_json", is_flag=True, help="The plan as a JSON object.")
 def plan(scenario: str | None, sets: tuple[str, ...], as_json: bool, **flags: str | None) -> None:
     """Show what `run` would do: steps, arrivals, tokens, duration, and what the machine needs for it. Sends nothing."""
     from console import forecast
     from console.prepare import prepare
 
-    prepared = prepare(scenario, _given(flags), list(sets))
+    prepared = prepare(scenario, given(flags), list(sets))
     click.echo(forecast.as_json(prepared.planned) if as_json else forecast.as_text(prepared.planned))
     _warn(prepared.planned.warnings)
 
@@ -131,7 +148,7 @@ def _show(report: dict[str, Any], *, as_json: bool) -> None:
     click.echo(json.render(report) if as_json else judged.as_text(report, colour=sys.stdout.isatty()))
 
 
-def _given(flags: dict[str, str | None]) -> dict[str, str]:
+def given(flags: dict[str, str | None]) -> dict[str, str]:
     return {key: value for key, value in flags.items() if value is not None}
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def _opened(output: Path | None) -> Iterator[TextIO]:
+def opened(output: Path | None) -> Iterator[TextIO]:
     if output is None:
         yield sys.stdout
         sys.stdout.flush()
@@ -100,7 +100,7 @@ def report(run_ref: str, form: str, texts: bool, output: Path | None, runs_dir: 
             text = judged.with_texts(j)
         else:
             text = judged.as_text(j.report, colour=True) if for_eyes else judged.FORMS[form](j)
-    with _opened(output) as out:
+    with opened(output) as out:
         out.write(text if text.endswith("\n") else text + "\n")
 
 
@@ -143,7 +143,7 @@ def sql(
     if query is None:
         if given:
             raise click.UsageError("--param belongs to a named query; name one")
-        with _opened(output) as out:
+        with opened(output) as out:
             rows.write_table(queries.LISTED, iter(queries.listing()), out)
         return
     assert run_ref is not None  # click fills arguments from the left
@@ -154,7 +154,7 @@ def sql(
             _write_parquet(answer, output)
             return
         found = answer.rows()
-        with _opened(output) as out:
+        with opened(output) as out:
             rows.WRITERS[form](answer.columns, found, out)
         if next(found, None) is not None:
             click.echo(f"the first {rows.TABLE_ROWS:,} rows; --format csv, json or parquet gives all", err=True)

@@ -1,0 +1,223 @@
+"""Which of two is better: targets that took turns in one run, or two runs made apart. Intervals and verdicts; the words are the report's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+from duckdb import DuckDBPyConnection
+from numpy.typing import NDArray
+
+from analysis import catalog
+from analysis.differences import difference, discovery
+from analysis.differences.difference import Difference
+from analysis.differences.paired import LEAST_BLOCKS
+from analysis.differences.sample import Sample
+from generator.errors import QueryError
+
+Row = dict[str, Any]
+Kind = Literal["in turns", "one after another", "apart"]
+Verdict = Literal["better", "worse", "no difference shown", "not enough data"]
+
+LATENCIES = ("ttft_ms", "tpot_ms", "e2e_ms")
+QUANTILES = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99}
+
+ASSUMPTIONS: dict[Kind, tuple[str, ...]] = {
+    "in turns": (
+        (
+            "The targets took turns on the same arrivals and prompts, so what drifts over the run meets all of them; what one's load leaves behind "
+            "for the other (a shared cache, a shared machine) is not taken out."
+        ),
+        (
+            "Each interval is the wider of two: from single requests, worth fewer where neighbours resemble one another, and from how much the "
+            "difference varies between turns."
+        ),
+    ),
+    "one after another": (
+        "Each target had its step whole, one after the other: a drift between the steps looks like a difference. blocks: 10 takes turns.",
+    ),
+    "apart": (
+        "The runs were made apart: whatever changed between them looks like a difference. `openloop ab` takes turns and rules it out.",
+    ),
+}
+OF_ALL = (
+    "Latencies are those of requests that ended ok; shares are of all that were due.",
+    "Of the differences called shown, at most 5 % are chance, over all figures together (Benjamini–Hochberg); intervals are of 95 % each.",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One side at one load, in the order of time. ``turn`` and ``place`` [n] int64; ``columns``: float64 [n], NaN for unknown."""
+
+    turn: NDArray[np.int64]
+    place: NDArray[np.int64]
+    columns: dict[str, NDArray[np.float64]]
+
+    def sample(self, column: str, turns: Sequence[int]) -> Sample:
+        """Known values; in the blocks of ``turns``, or in one block where there are none."""
+        values = self.columns[column]
+        there = ~np.isnan(values)
+        if not turns:
+            return Sample(values[there], np.zeros(int(there.sum()), dtype=np.int64))
+        there &= np.isin(self.turn, turns)
+        return Sample(values[there], self.turn[there])
+
+
+def judge(con: DuckDBPyConnection) -> Row | None:
+    """The comparison inside the one run that ``con`` has open, as docs/report.md lists it; None where it has no arms.
+
+    The first target of the scenario's order is what the others are held against.
+    """
+    arms = [
+        arm
+        for (arm,) in catalog.query(
+            con, "SELECT arm FROM compared_steps WHERE arm IS NOT NULL GROUP BY arm ORDER BY min(step_id)"
+        ).rows
+    ]
+    if len(arms) < 2:
+        return None
+    sides = _sides(con, "arm IS NOT NULL", ("arm", "load"))
+    loads = _in_order(load for _, load in sides)
+    pairs = [
+        (arm, load, sides[arms[0], load], sides[arm, load])
+        for arm in arms[1:]
+        for load in loads
+        if (arm, load) in sides and (arms[0], load) in sides
+    ]
+    turned = [_turns(a, b) for _, _, a, b in pairs]
+    kind: Kind = "in turns" if pairs and all(turned) else "one after another"
+    turns = [{k: v for k, v in row.items() if k != "run_id"} for row in catalog.run(con, "comparison_turns").dicts()]
+    return _told(kind, arms[0], arms[1:], pairs, turned) | {"turns": turns}
+
+
+def apart(con: DuckDBPyConnection, a: str, b: str) -> Row:
+    """Two runs that ``con`` has open, by run id: their steps of one load and arm side by side. Raises QueryError where none are."""
+    sides = _sides(con, "true", ("run_id", "load", "arm"))
+    loads = {run: _in_order((load, arm) for r, load, arm in sides if r == run) for run in (a, b)}
+    common = [key for key in loads[a] if key in loads[b]]
+    if not common:
+        told = {run: "; ".join(_words(key) for key in keys) or "no requests" for run, keys in loads.items()}
+        raise QueryError(
+            f"{a} and {b} have no step in common: {a} has {told[a]}; {b} has {told[b]}. "
+            "Steps are compared where name, cell, rate and slots are the same"
+        )
+    pairs = [(b, _words(key), sides[a, *key], sides[b, *key]) for key in common]
+    found = _told("apart", a, [b], pairs, [[] for _ in pairs])
+    left = {run: [_words(key) for key in keys if key not in common] for run, keys in loads.items()}
+    return found | {"turns": [], "left_out": left}
+
+
+def _words(key: tuple[Any, ...]) -> str:
+    return " · ".join(str(part) for part in key if part is not None)
+
+
+def _in_order(keys: Iterable[Any]) -> list[Any]:
+    return list(dict.fromkeys(keys))
+
+
+def _sides(con: DuckDBPyConnection, where: str, keys: tuple[str, ...]) -> dict[tuple[Any, ...], Side]:
+    """By ``keys``, in the order of the steps."""
+    figures = ("ok", "good", *LATENCIES, "cost_usd")
+    columns = ", ".join(f"{name}::DOUBLE AS {name}" for name in figures)
+    table = catalog.arrow(
+        con,
+        f"SELECT {', '.join(keys)}, turn, place, {columns} FROM compared_requests WHERE {where} "
+        "ORDER BY run_id, min(step_id) OVER (PARTITION BY run_id, load), turn, step_id, scheduled_ns, request_id",
+    ).read_all()
+    labels = list(zip(*(table.column(k).to_pylist() for k in keys), strict=True))
+    names = _in_order(labels)
+    number = {name: i for i, name in enumerate(names)}
+    which = np.array([number[label] for label in labels], dtype=np.int64)
+    arrays = {name: _floats(table.column(name)) for name in figures}
+    whole = {name: table.column(name).to_numpy() for name in ("turn", "place")}
+    return {
+        name: Side(whole["turn"][which == i], whole["place"][which == i], {k: v[which == i] for k, v in arrays.items()})
+        for i, name in enumerate(names)
+    }
+
+
+def _floats(column: pa.ChunkedArray) -> NDArray[np.float64]:
+    return np.asarray(column.fill_null(float("nan")).to_numpy(), dtype=np.float64)
+
+
+def _turns(a: Side, b: Side) -> list[int]:
+    """Turns that both took, where they are enough to be paired."""
+    both = np.intersect1d(a.turn, b.turn)
+    return [int(turn) for turn in both] if len(both) >= LEAST_BLOCKS else []
+
+
+def _told(
+    kind: Kind, baseline: str, others: list[str], pairs: list[tuple[str, str, Side, Side]], turned: list[list[int]]
+) -> Row:
+    rows: list[tuple[Row, Difference | None]] = []
+    for (arm, load, a, b), turns in zip(pairs, turned, strict=True):
+        for metric, figure, found in _figures(a, b, turns):
+            rows.append(({"arm": arm, "load": load, "metric": metric, "figure": figure, "turns": len(turns)}, found))
+    levels = iter(discovery.adjusted([d.p_value for _, d in rows if d is not None]))
+    tests = sum(d is not None for _, d in rows)
+    told = [row | _row(row["metric"], d, next(levels) if d is not None else None, tests) for row, d in rows]
+    return {
+        "kind": kind,
+        "baseline": baseline,
+        "arms": others,
+        "figures": told,
+        "assumptions": [*ASSUMPTIONS[kind], *OF_ALL],
+    }
+
+
+def _figures(a: Side, b: Side, turns: list[int]) -> Iterator[tuple[str, str, Difference | None]]:
+    for metric in LATENCIES:
+        samples = (a.sample(metric, turns), b.sample(metric, turns))
+        if not (samples[0].n and samples[1].n):
+            continue
+        for name, p in QUANTILES.items():
+            yield metric, name, difference.of_quantile(*samples, p, _order(a, b, samples[0]))
+    for metric in ("ok", "good"):
+        samples = (a.sample(metric, turns), b.sample(metric, turns))
+        if samples[0].n and samples[1].n:
+            yield f"{metric}_share", "share", difference.of_share(*samples, _order(a, b, samples[0]))
+    samples = (a.sample("cost_usd", turns), b.sample("cost_usd", turns))
+    if samples[0].n and samples[1].n:
+        yield "cost_usd", "mean", difference.of_mean(*samples, _order(a, b, samples[0]))
+
+
+def _order(a: Side, b: Side, sample: Sample) -> list[bool]:
+    """Whether b came before a, of each block of ``sample``; empty where it is one."""
+    blocks = sample.blocks()
+    if len(blocks) < 2:
+        return []
+    return [bool(b.place[b.turn == t].min(initial=9) < a.place[a.turn == t].min(initial=9)) for t in blocks]
+
+
+def _row(metric: str, found: Difference | None, level: float | None, tests: int) -> Row:
+    if found is None or level is None:
+        empty = ("a", "b", "difference", "low", "high", "relative", "relative_low", "relative_high", "p_value")
+        return dict.fromkeys((*empty, "adjusted_p_value", "detectable", "n", "n_effective", "from_turns")) | {
+            "verdict": "not enough data"
+        }
+    shown = level <= discovery.RATE and not found.low <= 0 <= found.high
+    good = (found.estimate > 0) == metric.endswith("_share")
+    verdict: Verdict = "no difference shown" if not shown else "better" if good else "worse"
+    relative = {
+        key: value / found.a if found.a > 0 else None
+        for key, value in (("relative", found.estimate), ("relative_low", found.low), ("relative_high", found.high))
+    }
+    return {
+        "a": found.a,
+        "b": found.b,
+        "difference": found.estimate,
+        "low": found.low,
+        "high": found.high,
+        **relative,
+        "p_value": found.p_value,
+        "adjusted_p_value": level,
+        "detectable": found.detectable(tests),
+        "n": list(found.n),
+        "n_effective": [round(n) for n in found.n_effective],
+        "from_turns": found.from_blocks,
+        "verdict": verdict,
+    }

@@ -1,0 +1,53 @@
+"""Student's t and the normal law, without scipy: an import of 40 MB for four functions of a few lines."""
+
+from __future__ import annotations
+
+import math
+from statistics import NormalDist
+
+NORMAL_95 = NormalDist().inv_cdf(0.975)
+POWER_80 = NormalDist().inv_cdf(0.8)
+"""Added to a test's critical value it gives the difference, in standard errors, that is found four times in five."""
+
+
+def student_cdf(t: float, dof: int) -> float:
+    """P(T ≤ t) for whole degrees of freedom: the finite sums of Abramowitz & Stegun, 26.7.3 and 26.7.4."""
+    theta = math.atan2(t, math.sqrt(dof))
+    cosine, sine = math.cos(theta), math.sin(theta)
+    if dof % 2:
+        term = total = cosine if dof > 1 else 0.0
+        for k in range(3, dof - 1, 2):
+            term *= cosine**2 * (k - 1) / k
+            total += term
+        inside = 2 / math.pi * (theta + sine * total)
+    else:
+        term = total = 1.0
+        for k in range(2, dof - 1, 2):
+            term *= cosine**2 * (k - 1) / k
+            total += term
+        inside = sine * total
+    return (1 + inside) / 2
+
+
+def student_ppf(probability: float, dof: int) -> float:
+    """The t that ``student_cdf`` maps to ``probability``, within 1e-10, by bisection."""
+    if probability < 0.5:
+        return -student_ppf(1 - probability, dof)
+    low, high = 0.0, 1.0
+    while student_cdf(high, dof) < probability and high < 1e12:
+        low, high = high, high * 2
+    while high - low > 1e-10 * max(1.0, high):
+        middle = (low + high) / 2
+        if student_cdf(middle, dof) < probability:
+            low = middle
+        else:
+            high = middle
+    return high
+
+
+def two_sided(estimate: float, standard_error: float, dof: int) -> float:
+    """p-value of no difference. An error of zero makes anything certain, and nothing of no difference."""
+    if standard_error == 0:
+        return 1.0 if estimate == 0 else 0.0
+    # The upper tail from the lower one: 1 − cdf would lose what is smaller than 1e-16.
+    return min(1.0, 2 * student_cdf(-abs(estimate) / standard_error, dof))

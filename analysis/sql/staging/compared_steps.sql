@@ -1,0 +1,38 @@
+-- name: compared_steps
+-- question: Which steps stand beside one another in a comparison, and whose turn was first?
+-- grain: run_id, step_id
+-- column: run_id, step_id [-] the step
+-- column: load [-] what was asked of every side alike: the step's name, and of cell, rate and slots what the name does not say. Steps of one
+--   load are compared
+-- column: arm [-] the target that the step was run against; NULL in a run that compares none
+-- column: turn [-] from 0: how many steps of its load and arm came before it; those of one turn stand side by side
+-- column: place [-] from 1: the order of the arms within the turn
+
+WITH said AS (
+    SELECT
+        run_id,
+        step_id,
+        arm,
+        concat_ws(
+            ' · ',
+            name,
+            nullif(
+                array_to_string(
+                    list_filter(string_split(cell, ','), lambda part: NOT contains(' ' || coalesce(name, '') || ' ', ' ' || split_part(part, '=', 2) || ' ')),
+                    ','
+                ),
+                ''
+            ),
+            CASE WHEN NOT contains(coalesce(name, ''), format('{:g}/s', rate_rps)) THEN format('{:g}/s', rate_rps) END,
+            CASE WHEN NOT contains(coalesce(name, ''), concurrency::VARCHAR) THEN concurrency || ' slots' END
+        ) AS load
+    FROM step_windows
+),
+
+taken AS (
+    SELECT *, row_number() OVER (PARTITION BY run_id, load, arm ORDER BY step_id) - 1 AS turn
+    FROM said
+)
+
+SELECT run_id, step_id, load, arm, turn, row_number() OVER (PARTITION BY run_id, load, turn ORDER BY step_id) AS place
+FROM taken

@@ -16,6 +16,7 @@ from generator import (
     machine,
     needs,
     plan_http,
+    plan_limits,
     plan_mix,
     prices,
     scenario_blocks,
@@ -94,6 +95,7 @@ def make(scenario: Scenario, run_id: str, workers: int | None = None) -> Planned
     warnings = [
         *needs.warnings(plan, wanted, here),
         *plan_http.warnings(plan, arrays.arrays),
+        *plan_limits.warnings(form.expected_limit, steps),
         *cost.warnings(plan.budget_usd),
     ]
     plan = replace(plan, warnings=tuple(warnings))

@@ -25,6 +25,7 @@ from generator.scenario_fields import (
     TokensForm,
     WrongError,
 )
+from generator.scenario_limit import ExpectedLimitForm
 from generator.scenario_record import RecordForm
 from generator.scenario_target import HTTP_JSON, SIMULATOR, Name, TargetForm, is_name
 from generator.scenario_workload import MixedForm, TraceForm, WorkloadForm
@@ -172,6 +173,9 @@ class Form(Strict):
         description="Stop issuing once this much was spent, drain and seal; what was in flight comes on top.",
     )
     record: RecordForm = RecordForm()
+    expected_limit: ExpectedLimitForm | None = Field(
+        default=None, description="The rate limit that the target is expected to have: the plan warns of steps that cannot show it."
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> Form:

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from analysis.onset import threshold
 from analysis.onset.candidates import every
-from analysis.onset.limiter import TOTAL, Candidate, Limiter
+from analysis.onset.limiter import CONCURRENCY, TOTAL, Candidate, Limiter, Range
 from analysis.onset.observed import Bools, Observed
 from analysis.onset.settle import settle
 
@@ -54,6 +55,8 @@ def identify(seen: Observed) -> Found:
     others = [f for f in fits if f.kind not in {limiter.kind for limiter in limiters}]
     runner_up = others[0] if others else None
     if errors > min(refused, n - refused) / 2:
+        if blurred := _blurred(tried, seen):
+            return Found((blurred,), blurred.errors, runner_up, True, n, refused)
         return Found((), errors, runner_up, False, n, refused, "no limiter that is known here explains the refusals")
     # An allowance explains a run in which nothing came back: every other kind then does, too, with a refill too slow to be seen.
     if not all(_further(candidate.errors, errors) for candidate in tried if candidate.law == TOTAL):
@@ -101,6 +104,24 @@ def _two(seen: Observed, fits: list[Limiter]) -> tuple[tuple[Limiter, ...], int]
         return None
     by_work = sorted(found, key=lambda limiter: -int(explained(limiter, seen).sum()))
     return tuple(by_work), int(most + 1)
+
+
+def _blurred(tried: list[Candidate], seen: Observed) -> Limiter | None:
+    """A limit on concurrency that no threshold shows, because answers come and go while a request is on its way.
+
+    Its level decides all the same, more than any other kind's: by a thirtieth of all there is to decide. A request is refused at a level
+    of size + 1, so the refused ones' mean level gives the size; two standard errors and a half to each side are its interval.
+    """
+    found = sorted((threshold.deviance(c.levels(seen), seen.admitted)[0], i) for i, c in enumerate(tried))
+    best = tried[found[0][1]]
+    of_nothing = threshold.deviance(best.levels(seen), seen.admitted)[1]
+    if best.law != CONCURRENCY or found[1][0] - found[0][0] < max(of_nothing / 30, 50):
+        return None
+    level = best.levels(seen)
+    at = level[~seen.admitted] - 1
+    mean, margin = float(at.mean()), 0.5 + 2 * float(at.std()) / math.sqrt(len(at))
+    size = Range(round(mean), math.floor(mean - margin + 0.5), math.ceil(mean + margin - 0.5))
+    return Limiter(best, size, int(np.count_nonzero((level > size.value) == seen.admitted)))
 
 
 def _errors(limiters: tuple[Limiter, ...], seen: Observed) -> int:

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from analysis.onset.observed import Bools, Floats
 
@@ -77,3 +78,27 @@ def believable(fewest: int) -> float:
     walk: the best setting beats the true one by some √errors. The factor was set by simulation (docs/rate-limits.md has its coverage).
     """
     return fewest + 1.0 + 1.5 * math.sqrt(fewest)
+
+
+def deviance(levels: Floats, admitted: Bools) -> tuple[float, float]:
+    """−2 ln L of who was admitted, given the level and given nothing: the smaller the first, the more the level decides.
+
+    Levels are cut where quantiles of the refused and of the admitted lie, and each piece has its own share of refusals. It sees an
+    influence that is too blurred for a threshold: where a request's way takes longer than the limit's state lasts.
+    """
+    refused, good = np.sort(levels[~admitted]), np.sort(levels[admitted])
+    at = np.linspace(0, 1, _PIECES)
+    beside = good[good >= refused[0]]
+    edges = np.unique([*np.quantile(refused, at), *np.quantile(beside if len(beside) else good, at)])
+    counts = [np.diff([0, *np.searchsorted(part, edges, side="left"), len(part)]) for part in (refused, good)]
+    return _two_logs(*counts), _two_logs(*(np.array([len(part)]) for part in (refused, good)))
+
+
+_PIECES = 40
+
+
+def _two_logs(refused: NDArray[np.int64], good: NDArray[np.int64]) -> float:
+    total = refused + good
+    return float(
+        sum(-2 * np.sum(part[part > 0] * np.log(part[part > 0] / total[part > 0])) for part in (refused, good))
+    )

@@ -74,6 +74,8 @@ def _confidence(target: Row) -> str:
         f"Of {count(target['looked_at'])} requests, {count(target['rate_limited'])} of them refused, "
         f"it would have treated {count(target['misclassified'])} otherwise"
     )
+    if target["misclassified"] > target["rate_limited"] / 2:
+        return f"{explains}: requests are longer on their way than its state lasts. Its level decides more than that of any other kind."
     if other is None:
         return f"{explains}."
     name = kind_text(other)

@@ -1,6 +1,7 @@
 -- name: rate_limit_admitted
 -- question: What does a target admit a second while it throttles, in each cell of lengths?
 -- grain: run_id, target, input_tokens_wanted, output_tokens_wanted
+-- parameter: limit_window_s DOUBLE 5 length of a stretch
 -- column: run_id, target [-] who was asked
 -- column: input_tokens_wanted, output_tokens_wanted [tokens] the cell: the steps that asked for these lengths, means where they vary
 -- column: windows [-] stretches of limit_window_s in which it throttled all along; with fewer than two there is no interval
@@ -51,15 +52,15 @@ SELECT
     output_tokens_wanted,
     windows,
     admitted_rps,
-    greatest(0, admitted_rps - admitted_margin) AS admitted_rps_low,
+    CASE WHEN admitted_margin IS NOT NULL THEN greatest(0, admitted_rps - admitted_margin) END AS admitted_rps_low,
     admitted_rps + admitted_margin AS admitted_rps_high,
     input_tps,
-    greatest(0, input_tps - input_margin) AS input_tps_low,
+    CASE WHEN input_margin IS NOT NULL THEN greatest(0, input_tps - input_margin) END AS input_tps_low,
     input_tps + input_margin AS input_tps_high,
     larger_tps,
-    greatest(0, larger_tps - larger_margin) AS larger_tps_low,
+    CASE WHEN larger_margin IS NOT NULL THEN greatest(0, larger_tps - larger_margin) END AS larger_tps_low,
     larger_tps + larger_margin AS larger_tps_high,
     asked_tps,
-    greatest(0, asked_tps - asked_margin) AS asked_tps_low,
+    CASE WHEN asked_margin IS NOT NULL THEN greatest(0, asked_tps - asked_margin) END AS asked_tps_low,
     asked_tps + asked_margin AS asked_tps_high
 FROM summed

@@ -29,7 +29,8 @@ judged AS (
         step_id,
         target,
         count(*) AS requests,
-        count(*) FILTER (WHERE NOT admitted) AS rate_limited
+        count(*) FILTER (WHERE NOT admitted) AS rate_limited,
+        wilson(count(*) FILTER (WHERE NOT admitted), count(*)) AS bounds
     FROM limited_requests
     WHERE phase = 'main'
     GROUP BY ALL
@@ -46,11 +47,11 @@ SELECT
     c.quota,
     c.overloaded,
     j.rate_limited / j.requests AS share,
-    (wilson(j.rate_limited, j.requests)).low AS share_low,
-    (wilson(j.rate_limited, j.requests)).high AS share_high,
+    j.bounds.low AS share_low,
+    j.bounds.high AS share_high,
     CASE
-        WHEN (wilson(j.rate_limited, j.requests)).low > 0.01 THEN 'limited'
-        WHEN (wilson(j.rate_limited, j.requests)).high < 0.05 THEN 'clean'
+        WHEN j.bounds.low > 0.01 THEN 'limited'
+        WHEN j.bounds.high < 0.05 THEN 'clean'
         ELSE 'undecided'
     END AS verdict
 FROM counted AS c

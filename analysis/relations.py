@@ -28,8 +28,8 @@ from typing import Any, Literal
 
 from generator.errors import QueryError
 
-Kind = Literal["staging", "metrics", "reports", "checks"]
-KINDS: tuple[Kind, ...] = ("staging", "metrics", "reports", "checks")
+Kind = Literal["staging", "metrics", "reports", "profiles", "checks"]
+KINDS: tuple[Kind, ...] = ("staging", "metrics", "reports", "profiles", "checks")
 
 _KEYS = ("name", "question", "grain", "materialise", "parameter", "column")
 _LINE = re.compile(r"-- ([a-z]+): (\S.*)")

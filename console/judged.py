@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 from duckdb import DuckDBPyConnection
 
 from analysis import database, validity
-from analysis.report import csv, html, json, model, text
+from analysis.report import csv, hdr, html, json, junit, model, profile, text
 from analysis.validity import Verdict
 from generator.run_dir import RunDir, write_whole
 
@@ -55,8 +55,16 @@ FORMS = {
     "json": lambda j: json.render(j.report),
     "csv": lambda j: csv.render(j.report),
     "html": lambda j: html.render(j.connection, j.report, j.manifest),
+    "junit": lambda j: junit.render(j.report),
+    "hdr": lambda j: hdr.render(j.connection, j.report, j.manifest),
 }
 """Form → text of the report."""
+
+
+def profiles(j: Judged, tools: Sequence[str], form: str) -> str:
+    """The run under other tools' definitions, as ``text`` or ``json``."""
+    found = profile.build(j.connection, j.report, tools)
+    return json.render(found) if form == "json" else profile.render(found)
 
 
 def with_texts(j: Judged) -> str:

@@ -25,6 +25,7 @@ DOCS = Path(__file__).parents[1] / "docs"
 _KINDS = {
     "checks": "Must return no rows; `report` runs them all, and a row makes the run INVALID.",
     "metrics": "The figures of the definitions.",
+    "profiles": "What other tools would print of the same responses: see [profiles.md](profiles.md).",
     "reports": "What the reports are made of.",
     "staging": "What the others rest on.",
 }

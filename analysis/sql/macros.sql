@@ -51,3 +51,15 @@ CREATE OR REPLACE MACRO curve_points() AS [
     0, 0.01, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9,
     0.925, 0.95, 0.975, 0.99, 0.995, 0.999, 0.9995, 0.9999
 ]::DOUBLE[];
+
+-- What a metric profile says of one figure. Nothing is withheld: the tools print what they have, however little that is.
+CREATE OR REPLACE MACRO profile_summary(x, bound) AS {
+    n: count(x),
+    mean_ms: avg(x),
+    p50_ms: percentile(x, 0.5),
+    p90_ms: percentile(x, 0.9),
+    p95_ms: percentile(x, 0.95),
+    p99_ms: percentile(x, 0.99),
+    max_ms: max(x),
+    bound_p50_ms: percentile(bound, 0.5)
+};

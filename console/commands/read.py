@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from console.queries import Answer
 
 
+PROFILES = ("vllm", "sglang", "aiperf", "guidellm", "inference-perf", "genai-bench", "llmperf")
+"""Each is the query ``profile_NAME`` with underscores; written out because ``--help`` reads no SQL files."""
+
+
 @contextmanager
 def opened(output: Path | None) -> Iterator[TextIO]:
     if output is None:
@@ -70,10 +74,18 @@ def seal(run_ref: str, runs_dir: Path) -> None:
 @click.option(
     "--format",
     "form",
-    type=click.Choice(["text", "json", "csv", "html"]),
+    type=click.Choice(["text", "json", "csv", "html", "junit", "hdr"]),
     default="text",
     show_default=True,
-    help="Form of the report; csv has a row for each step.",
+    help="Form of the report: csv has a row for each step, junit a test case for each threshold and rule of the verdict, hdr an "
+    "HdrHistogram log.",
+)
+@click.option(
+    "--profile",
+    "profiles",
+    multiple=True,
+    type=click.Choice(PROFILES),
+    help="In place of the report: the figures that this tool would print of the same responses, as text or JSON; may be given several times.",
 )
 @click.option(
     "--texts",
@@ -82,7 +94,9 @@ def seal(run_ref: str, runs_dir: Path) -> None:
 )
 @output_option
 @runs_dir_option
-def report(run_ref: str, form: str, texts: bool, output: Path | None, runs_dir: Path) -> None:
+def report(
+    run_ref: str, form: str, profiles: tuple[str, ...], texts: bool, output: Path | None, runs_dir: Path
+) -> None:
     """Show what RUN measured, and whether it is to be believed.
 
     RUN is an id, a path, or `latest`; it need not be sealed. The run is judged anew, nothing in its folder is changed.
@@ -94,9 +108,13 @@ def report(run_ref: str, form: str, texts: bool, output: Path | None, runs_dir: 
         raise click.UsageError("an HTML page is no use on a terminal; name a file with -o, such as -o report.html")
     if texts and form != "html":
         raise click.UsageError("--texts goes with --format html; elsewhere ask `openloop sql RUN slowest_texts`")
+    if profiles and (texts or form not in {"text", "json"}):
+        raise click.UsageError("--profile goes with --format text or json alone")
     with judged.judged(run_dir.find(run_ref, runs_dir)) as j:
         for_eyes = form == "text" and output is None and sys.stdout.isatty()
-        if texts:
+        if profiles:
+            text = judged.profiles(j, profiles, form)
+        elif texts:
             text = judged.with_texts(j)
         else:
             text = judged.as_text(j.report, colour=True) if for_eyes else judged.FORMS[form](j)

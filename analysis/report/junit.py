@@ -1,0 +1,67 @@
+"""The report as JUnit XML: a test case for each threshold in each step, and for each rule of the verdict. CI systems show it without more.
+
+The dialect is the one that CI systems share: ``testsuites`` of ``testsuite`` of ``testcase``, with ``failure`` or ``skipped`` inside.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from xml.etree import ElementTree as ET
+
+from analysis.report.wording import printable
+
+Row = dict[str, Any]
+
+
+def render(report: Row) -> str:
+    """One suite named by the run's id. A broken INVALID rule or threshold fails; a broken WARN or WITHHELD rule is told in the
+    case's output, for the run is believed in spite of it. XML 1.0 has no control characters: they come out as escapes.
+    """
+    run = report["run"]
+    suites = ET.Element("testsuites")
+    suite = ET.SubElement(suites, "testsuite", name=printable(run["run_id"]))
+    if run["created"]:
+        suite.set("timestamp", printable(run["created"]))
+    properties = ET.SubElement(suite, "properties")
+    for name, value in (("scenario", run["name"]), ("verdict", report["verdict"]["verdict"])):
+        ET.SubElement(properties, "property", name=name, value=printable(value))
+    labels = {s["step_id"]: s["label"] for s in report["steps"]}
+    for threshold in report["thresholds"]:
+        _threshold(suite, threshold, labels)
+    for rule in report["verdict"]["rules"]:
+        _rule(suite, rule, labels)
+    suite.set("tests", str(len(suite.findall("testcase"))))
+    suite.set("failures", str(len(suite.findall("testcase/failure"))))
+    suite.set("errors", "0")
+    ET.indent(suites)
+    return ET.tostring(suites, encoding="unicode", xml_declaration=False) + "\n"
+
+
+def _case(suite: ET.Element, kind: str, name: str, where: str | None) -> ET.Element:
+    told = f"{name} in {where}" if where else name
+    return ET.SubElement(suite, "testcase", classname=f"openloop.{kind}", name=printable(told))
+
+
+def _fail(case: ET.Element, kind: str, message: str, advice: str) -> None:
+    failure = ET.SubElement(case, "failure", type=kind, message=printable(message))
+    failure.text = printable(f"{message}. {advice}")
+
+
+def _threshold(suite: ET.Element, found: Row, labels: dict[int, str]) -> None:
+    case = _case(suite, "threshold", found["rule"], labels.get(found["step_id"], found["step"]))
+    if found["holds"]:
+        return
+    if found["figure"] is None:
+        _fail(case, "threshold", f"nothing to measure; limit {found['limit']:.4g}", "The step has no such figure.")
+    else:
+        _fail(case, "threshold", f"{found['figure']:.4g}; limit {found['limit']:.4g}", f"Wanted: {found['rule']}")
+
+
+def _rule(suite: ET.Element, rule: Row, labels: dict[int, str]) -> None:
+    where = None if rule["step_id"] is None else labels.get(rule["step_id"], f"step {rule['step_id']}")
+    case = _case(suite, "verdict", rule["name"], where)
+    message = f"{rule['figure']}; limit {rule['limit']}"
+    if rule["broken"] and rule["level"] == "INVALID":
+        _fail(case, rule["level"], message, rule["advice"])
+    elif rule["broken"]:
+        ET.SubElement(case, "system-out").text = printable(f"{rule['level']}: {message}. {rule['advice']}")

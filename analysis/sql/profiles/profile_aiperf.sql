@@ -1,0 +1,43 @@
+-- name: profile_aiperf
+-- question: What would AIPerf print of these responses?
+-- grain: run_id, step_id, metric
+-- column: run_id, step_id [-] the step; its requests of phase main that ended ok with at least one chunk
+-- column: metric [-] as the tool calls it
+-- column: n [requests or gaps] how many
+-- column: mean_ms, p50_ms, p90_ms, p95_ms, p99_ms, max_ms [ms] the figure over all its values; nothing is withheld
+-- column: bound_p50_ms [ms] the median if what our facts cannot tell went the other way; NULL where they tell all
+-- column: definition [-] the formula over the columns of requests and tokens
+-- column: note [-] what the tool sees and our facts do not, or another reason that its own figure may differ; NULL without any
+
+-- AIPerf 0.13: "inter token latency" is an average over the answer, one value a request; real gaps are "inter chunk latency".
+WITH figures AS (
+    SELECT run_id, step_id, 'time_to_first_token' AS metric, (first_ns - issued_ns) / 1e6 AS value_ms, NULL::DOUBLE AS bound_ms
+    FROM profile_requests
+    UNION ALL
+    SELECT run_id, step_id, 'inter_token_latency', (last_ns - first_ns) / 1e6 / (output_tokens - first_tokens), NULL
+    FROM profile_requests
+    WHERE output_tokens > first_tokens
+    UNION ALL
+    SELECT run_id, step_id, 'request_latency', (last_ns - issued_ns) / 1e6, NULL
+    FROM profile_requests
+    UNION ALL
+    SELECT r.run_id, r.step_id, 'inter_chunk_latency', g.gap_ns / 1e6, NULL
+    FROM chunk_gaps AS g
+    JOIN profile_requests AS r ON g.run_id = r.run_id AND g.request_id = r.request_id
+),
+
+told AS (
+    SELECT *
+    FROM (
+        VALUES
+        ('time_to_first_token', 'first chunk − issued', NULL),
+        ('inter_token_latency', '(last − first chunk) / (N − tokens of the first chunk)', 'the first chunk counts 1 token where the stream does not say how many it has, the tool asks its tokenizer; N: the target''s count, else openloop''s own (token_source says which) where the tool asks its tokenizer'),
+        ('inter_chunk_latency', 'gaps between chunks, pooled', NULL),
+        ('request_latency', 'last chunk − issued', NULL)
+    ) AS words (metric, definition, note)
+)
+
+SELECT f.run_id, f.step_id, f.metric, unnest(profile_summary(f.value_ms, f.bound_ms)), any_value(t.definition) AS definition, any_value(t.note) AS note
+FROM figures AS f
+JOIN told AS t USING (metric)
+GROUP BY f.run_id, f.step_id, f.metric

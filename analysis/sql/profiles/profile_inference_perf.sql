@@ -1,0 +1,58 @@
+-- name: profile_inference_perf
+-- question: What would inference-perf print of these responses?
+-- grain: run_id, step_id, metric
+-- column: run_id, step_id [-] the step; its requests of phase main that ended ok with at least one chunk
+-- column: metric [-] as the tool calls it
+-- column: n [requests or gaps] how many
+-- column: mean_ms, p50_ms, p90_ms, p95_ms, p99_ms, max_ms [ms] the figure over all its values; nothing is withheld
+-- column: bound_p50_ms [ms] the median if what our facts cannot tell went the other way; NULL where they tell all
+-- column: definition [-] the formula over the columns of requests and tokens
+-- column: note [-] what the tool sees and our facts do not, or another reason that its own figure may differ; NULL without any
+
+-- inference-perf 0.7 gives each token of a chunk the chunk's time, so that all tokens of a chunk but the first follow one another after 0 ms.
+WITH zeros AS (
+    SELECT run_id, request_id, unnest(range(n_tokens - 1)) AS further
+    FROM tokens
+    WHERE n_tokens > 1
+),
+
+figures AS (
+    SELECT run_id, step_id, 'time_to_first_token' AS metric, (first_ns - issued_ns) / 1e6 AS value_ms, NULL::DOUBLE AS bound_ms
+    FROM profile_requests
+    UNION ALL
+    SELECT run_id, step_id, 'time_per_output_token', (last_ns - first_ns) / 1e6 / (output_tokens - 1), NULL
+    FROM profile_requests
+    WHERE output_tokens > 1
+    UNION ALL
+    SELECT run_id, step_id, 'normalized_time_per_output_token', (done_ns - issued_ns) / 1e6 / output_tokens, (last_ns - issued_ns) / 1e6 / output_tokens
+    FROM profile_requests
+    WHERE output_tokens > 0
+    UNION ALL
+    SELECT run_id, step_id, 'request_latency', (done_ns - issued_ns) / 1e6, (last_ns - issued_ns) / 1e6
+    FROM profile_requests
+    UNION ALL
+    SELECT r.run_id, r.step_id, 'inter_token_latency', g.gap_ns / 1e6, NULL
+    FROM chunk_gaps AS g
+    JOIN profile_requests AS r ON g.run_id = r.run_id AND g.request_id = r.request_id
+    UNION ALL
+    SELECT r.run_id, r.step_id, 'inter_token_latency', 0, NULL
+    FROM zeros AS z
+    JOIN profile_requests AS r ON z.run_id = r.run_id AND z.request_id = r.request_id
+),
+
+told AS (
+    SELECT *
+    FROM (
+        VALUES
+        ('time_to_first_token', 'first chunk − issued', NULL),
+        ('inter_token_latency', 'gaps between chunks, and 0 for every further token of a chunk, pooled', 'a chunk counts 1 token where the stream does not say how many it has; the tool asks its tokenizer, and has more gaps of 0'),
+        ('time_per_output_token', '(last − first chunk) / (N − 1)', 'N: the target''s count, else openloop''s own (token_source says which) where the tool asks its tokenizer'),
+        ('normalized_time_per_output_token', '(done − issued) / N', 'completion is the body''s end; the bound is the last chunk; N: the target''s count, else openloop''s own (token_source says which) where the tool asks its tokenizer'),
+        ('request_latency', 'done − issued', 'completion is the body''s end; the bound is the last chunk')
+    ) AS words (metric, definition, note)
+)
+
+SELECT f.run_id, f.step_id, f.metric, unnest(profile_summary(f.value_ms, f.bound_ms)), any_value(t.definition) AS definition, any_value(t.note) AS note
+FROM figures AS f
+JOIN told AS t USING (metric)
+GROUP BY f.run_id, f.step_id, f.metric

@@ -13,7 +13,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import orjson
 import uvloop
 
@@ -24,7 +23,6 @@ from generator.desk import Desk
 from generator.errors import OpenloopError
 from generator.health import Garbage, LoopLag, health_row, p99
 from generator.intake import HOLD_NS
-from generator.issuer import ClosedIssuer, Ended, Issuer, Launch, OpenIssuer
 from generator.ledger import Ledger
 from generator.machine import raise_soft_limit
 from generator.pacer import LEAD_NS, Pacer
@@ -32,32 +30,15 @@ from generator.poller import LINGER_NS, Poller
 from generator.probing import probe_workload, summary
 from generator.request_row import Redactor
 from generator.run_dir import RunDir
-from generator.schedule import shard
-from generator.sessions import SessionIssuer
+from generator.step_run import StepRun
 from generator.stream import Stream
 from generator.texts import TextKeeper
-from generator.workload import Conversations, Workload, of_step
+from generator.workload import of_step
 
 BREATHE_S = 0.05
 HEALTH_S = 1.0
 STALL_NS = 250_000_000
 """A beat that comes so late follows a stop of the process, not a busy turn."""
-
-
-class StepRun:
-    """One step on this worker: its issuer, its prompts, and how far it is."""
-
-    def __init__(self, step: job.Step, workload: Workload, cap: int | None) -> None:
-        self.step = step
-        self.workload = workload
-        self.cap = cap
-        self.issuer: Issuer | None = None
-        self.sessions: SessionIssuer | None = None
-        self.ready: dict[int, Stream] = {}
-        self.start_ns = 0
-        self.offered = 0
-        self.end_ns: int | None = None
-        self.told_drained = False
 
 
 class Worker:
@@ -145,8 +126,8 @@ class Worker:
             case "start":
                 self._start(int(order["step_id"]), int(order["start_ns"]))
             case "stop":
-                if self._current is not None and self._current.issuer is not None:
-                    self._current.issuer.stop()
+                if self._current is not None:
+                    self._current.stop()
             case "cut":
                 self._desk.cancel(order.get("step_id"), str(order["why"]))
                 self._poller.wake()
@@ -173,8 +154,8 @@ class Worker:
     async def _leave(self) -> None:
         if self._probing is not None:
             self._probing.cancel()
-        if self._current is not None and self._current.issuer is not None:
-            self._current.issuer.stop()
+        if self._current is not None:
+            self._current.stop()
         self._desk.cancel(None, "end")
         self._desk.intake.flush()
         for transport in self._desk.transports.values():
@@ -226,63 +207,25 @@ class Worker:
     def _prepare(self, step_id: int) -> None:
         step = self._plan.steps[step_id]
         workload = of_step(step, self._run, self._corrections)
-        cap = None
-        if step.max_in_flight is not None and not step.closed:
-            cap = len(range(self._id, step.max_in_flight, self._plan.workers))
-        this = StepRun(step, workload, cap)
-
-        each = step.turns or 1
-
-        def prepare(number: int, scheduled_ns: int) -> None:
-            make(number * each, scheduled_ns, None)
-
-        def make(arrival: int, scheduled_ns: int, slot: int | None) -> None:
-            this.ready[arrival] = self._desk.make(step, workload, arrival, scheduled_ns, this.start_ns, slot)
-
-        def launch(arrival: int, scheduled_ns: int, slot: int | None) -> None:
-            send(arrival, scheduled_ns, slot)
-
-        def send(arrival: int, scheduled_ns: int, slot: int | None) -> bool:
-            this.offered += 1
-            stream = this.ready.pop(arrival, None)
-            if stream is None:
-                stream = self._desk.make(step, workload, arrival, scheduled_ns, this.start_ns, slot)
-            return self._desk.launch(stream, step, cap)
-
-        def ended(end_ns: int) -> None:
-            this.end_ns = end_ns
-            self._say("issued", step_id=step_id, end_ns=end_ns, offered=this.offered)
-            self._tell_drained(this)
-
-        def starting(pacer: Pacer, launch: Launch, ended: Ended) -> Issuer:
-            if step.closed:
-                return ClosedIssuer(step, self._id, self._plan.workers, pacer, launch, ended)
-            arrivals = np.load(self._run.arrivals_path(step_id), mmap_mode="r")
-            numbers, offsets = shard(arrivals, self._id, self._plan.workers)
-            return OpenIssuer(step, numbers.tolist(), offsets.tolist(), pacer, prepare, launch, ended)
-
-        if isinstance(workload, Conversations):
-            hurry = self._desk.intake.relieve
-            this.sessions = SessionIssuer(step, workload, self._pacer, starting, make, send, hurry, ended)
-        this.issuer = this.sessions or starting(self._pacer, launch, ended)
-        self._steps[step_id] = this
+        self._steps[step_id] = StepRun(
+            step, workload, self._id, self._plan.workers, self._run, self._desk, self._pacer, self._issued
+        )
         self._say("prepared", step_id=step_id)
 
     def _start(self, step_id: int, start_ns: int) -> None:
-        this = self._steps[step_id]
         self._garbage.full()
-        this.start_ns = start_ns
-        self._current = this
+        self._current = self._steps[step_id]
         self._row[INDEX["step_id"]] = step_id
         self._row[INDEX["step_issued"]] = 0
         self._row[INDEX["step_done"]] = 0
-        assert this.issuer is not None
-        this.issuer.begin(start_ns)
+        self._current.begin(start_ns)
+
+    def _issued(self, this: StepRun) -> None:
+        self._say("issued", step_id=this.step.step_id, end_ns=this.end_ns, offered=this.offered)
+        self._tell_drained(this)
 
     def _left(self, stream: Stream) -> None:
-        this = self._steps[stream.step_id]
-        assert this.issuer is not None
-        this.issuer.left(stream)
+        self._steps[stream.step_id].left(stream)
 
     def _closed(self, stream: Stream, outcome: str) -> None:
         if stream.step is None:
@@ -290,12 +233,11 @@ class Worker:
             self._probe_done.set()
         else:
             this = self._steps[stream.step_id]
-            if this.sessions is not None:
-                this.sessions.closed(stream, outcome)
+            this.closed(stream, outcome)
             self._tell_drained(this)
 
     def _tell_drained(self, this: StepRun) -> None:
-        if this.end_ns is not None and not this.told_drained and self._desk.unrecorded[this.step.step_id] == 0:
+        if this.drained and not this.told_drained:
             this.told_drained = True
             self._say("drained", step_id=this.step.step_id, t_ns=clock.monotonic_ns())
             del self._steps[this.step.step_id]

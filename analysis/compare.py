@@ -91,7 +91,7 @@ def judge(con: DuckDBPyConnection) -> Row | None:
     turned = [_turns(a, b) for _, _, a, b in pairs]
     kind: Kind = "in turns" if pairs and all(turned) else "one after another"
     turns = [{k: v for k, v in row.items() if k != "run_id"} for row in catalog.run(con, "comparison_turns").dicts()]
-    return _told(kind, arms[0], arms[1:], pairs, turned) | {"turns": turns}
+    return weigh(kind, arms[0], arms[1:], pairs, turned) | {"turns": turns}
 
 
 def apart(con: DuckDBPyConnection, a: str, b: str) -> Row:
@@ -106,7 +106,7 @@ def apart(con: DuckDBPyConnection, a: str, b: str) -> Row:
             "Steps are compared where name, cell, rate and slots are the same"
         )
     pairs = [(b, _words(key), sides[a, *key], sides[b, *key]) for key in common]
-    found = _told("apart", a, [b], pairs, [[] for _ in pairs])
+    found = weigh("apart", a, [b], pairs, [[] for _ in pairs])
     left = {run: [_words(key) for key in keys if key not in common] for run, keys in loads.items()}
     return found | {"turns": [], "left_out": left}
 
@@ -150,9 +150,12 @@ def _turns(a: Side, b: Side) -> list[int]:
     return [int(turn) for turn in both] if len(both) >= LEAST_BLOCKS else []
 
 
-def _told(
+def weigh(
     kind: Kind, baseline: str, others: list[str], pairs: list[tuple[str, str, Side, Side]], turned: list[list[int]]
 ) -> Row:
+    """Every figure of each pair (arm, load, the baseline's side, the arm's), and which are shown, over all together. ``turned``: for each
+    pair the turns that both took, empty where nothing is paired.
+    """
     rows: list[tuple[Row, Difference | None]] = []
     for (arm, load, a, b), turns in zip(pairs, turned, strict=True):
         for metric, figure, found in _figures(a, b, turns):

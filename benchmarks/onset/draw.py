@@ -125,7 +125,9 @@ def _traffic(
 
 
 def outcome(limits: list[Limit], traffic: Traffic) -> tuple[npt.NDArray[np.bool_], Floats]:
-    """(admitted [n], done_s [n]) of requests that reach all of these limiters, in the order in which they come through the network."""
+    """(admitted [n], done_s [n]) of requests that reach all of these limiters, in the order in which they come through the network.
+    All take it, or none does.
+    """
     references = [limit.reference() for limit in limits]
     charges = [traffic.charge(limit.charge) for limit in limits]
     arrive_s = traffic.sent_s + traffic.way_s[:, 0]
@@ -137,13 +139,11 @@ def outcome(limits: list[Limit], traffic: Traffic) -> tuple[npt.NDArray[np.bool_
             heapq.heappop(ends)
             for reference in references:
                 reference.released()
-        admitted[n] = _all_take(references, [float(c[n]) for c in charges], t_s)
+        asked = [(reference, float(c[n])) for reference, c in zip(references, charges, strict=True)]
+        admitted[n] = all(reference.fits(t_s, charge) for reference, charge in asked)
         if admitted[n]:
+            for reference, charge in asked:
+                reference.take(t_s, charge)
             heapq.heappush(ends, t_s + float(traffic.service_s[n]))
             done_s[n] = t_s + traffic.service_s[n] + traffic.way_s[n, 1]
     return admitted, done_s
-
-
-def _all_take(references: list[Reference], charges: list[float], t_s: float) -> bool:
-    """A request passes one limiter after another, as it does through a gateway: an earlier one may have charged what a later refuses."""
-    return all(reference.admits(t_s, charge) for reference, charge in zip(references, charges, strict=True))

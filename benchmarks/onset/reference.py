@@ -7,8 +7,11 @@ from typing import Protocol
 
 
 class Reference(Protocol):
-    def admits(self, t_s: float, charge: float) -> bool:
-        """Whether the limiter takes this request, which it then has taken. Times never go back."""
+    def fits(self, t_s: float, charge: float) -> bool:
+        """Whether the limiter would take this request. Times never go back."""
+
+    def take(self, t_s: float, charge: float) -> None:
+        """It does."""
 
     def released(self) -> None:
         """A request that was taken has ended."""
@@ -20,13 +23,13 @@ class Bucket:
     def __init__(self, size: float, refill_per_s: float) -> None:
         self.size, self.refill_per_s, self.there, self.seen_s = size, refill_per_s, size, 0.0
 
-    def admits(self, t_s: float, charge: float) -> bool:
+    def fits(self, t_s: float, charge: float) -> bool:
         self.there = min(self.size, self.there + self.refill_per_s * (t_s - self.seen_s))
         self.seen_s = t_s
-        if charge > self.there:
-            return False
+        return charge <= self.there
+
+    def take(self, t_s: float, charge: float) -> None:  # noqa: ARG002 - asked right before
         self.there -= charge
-        return True
 
     def released(self) -> None:
         pass
@@ -38,12 +41,12 @@ class SlidingLog:
     def __init__(self, size: float, window_s: float) -> None:
         self.size, self.window_s, self.taken = size, window_s, list[tuple[float, float]]()
 
-    def admits(self, t_s: float, charge: float) -> bool:
+    def fits(self, t_s: float, charge: float) -> bool:
         self.taken = [(at, c) for at, c in self.taken if at > t_s - self.window_s]
-        if sum(c for _, c in self.taken) + charge > self.size:
-            return False
+        return sum(c for _, c in self.taken) + charge <= self.size
+
+    def take(self, t_s: float, charge: float) -> None:
         self.taken.append((t_s, charge))
-        return True
 
     def released(self) -> None:
         pass
@@ -56,16 +59,16 @@ class FixedWindow:
         self.size, self.window_s, self.phase_s = size, window_s, phase_s
         self.start_s, self.sum = -math.inf, 0.0
 
-    def admits(self, t_s: float, charge: float) -> bool:
+    def fits(self, t_s: float, charge: float) -> bool:
         if t_s >= self.start_s + self.window_s:
             self.sum = 0.0
             self.start_s = t_s
             if self.phase_s is not None:
                 self.start_s = self.phase_s + math.floor((t_s - self.phase_s) / self.window_s) * self.window_s
-        if self.sum + charge > self.size:
-            return False
+        return self.sum + charge <= self.size
+
+    def take(self, t_s: float, charge: float) -> None:  # noqa: ARG002 - asked right before
         self.sum += charge
-        return True
 
     def released(self) -> None:
         pass
@@ -77,11 +80,11 @@ class InFlight:
     def __init__(self, size: int) -> None:
         self.size, self.now = size, 0
 
-    def admits(self, t_s: float, charge: float) -> bool:  # noqa: ARG002 - it asks for neither
-        if self.now >= self.size:
-            return False
+    def fits(self, t_s: float, charge: float) -> bool:  # noqa: ARG002 - it asks for neither
+        return self.now < self.size
+
+    def take(self, t_s: float, charge: float) -> None:  # noqa: ARG002 - alike
         self.now += 1
-        return True
 
     def released(self) -> None:
         self.now -= 1

@@ -6,7 +6,7 @@ from typing import Any
 
 from analysis.report.costs import dollars
 from analysis.report.parts import Table
-from analysis.report.wording import NOTHING, count, number, share, signed_share
+from analysis.report.wording import NOTHING, count, number, printable, share, signed_share
 
 Row = dict[str, Any]
 
@@ -165,7 +165,9 @@ def tables(found: Row | None) -> list[Table]:
 
 
 def _short(name: str) -> str:
-    return name if len(name) <= 12 else f"{name[:11]}…"
+    """For a heading, which unlike a cell is not made printable where it is shown."""
+    safe = printable(name)
+    return safe if len(safe) <= 12 else f"{safe[:11]}…"
 
 
 def _change_short(row: Row) -> str:

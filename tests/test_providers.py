@@ -8,17 +8,16 @@ import string
 import subprocess
 import sys
 import textwrap
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from answering import Answer, Asked, answering
 
 from console import cli, presets
 from generator import coordinator, plan, scenario
@@ -237,31 +236,13 @@ def keeping_bodies() -> Iterator[tuple[str, list[dict[str, Any]]]]:
     """The URL of a target that answers chats whole, and what it was asked."""
     asked: list[dict[str, Any]] = []
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
+    def answer(request: Asked) -> Answer:
+        asked.append(json.loads(request.body))
+        body = b'{"choices": [{"index": 0, "message": {"content": "a"}, "finish_reason": "length"}]}'
+        return 200, {"Content-Type": "application/json"}, body
 
-        def do_POST(self) -> None:
-            asked.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-            body = b'{"choices": [{"index": 0, "message": {"content": "a"}, "finish_reason": "length"}]}'
-            self.send_response(200)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: Any) -> None:
-            """pytest's output is no server's log."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}/v1", asked
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with answering(answer) as url:
+        yield f"{url}/v1", asked
 
 
 def test_exact_output_is_the_workloads_own(tmp_path: Path) -> None:

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import os
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
+from answering import Answer, Asked, answering
 from plans import MS, S, folder, plan, step, target
 from whole_runs import Going, going, nobody, rows, silence, simulator, until
 
@@ -33,32 +32,14 @@ def page(*answers: str | bytes | int) -> Iterator[tuple[str, list[dict[str, str]
     asked: list[dict[str, str]] = []
     left = list(answers)
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
+    def answer(request: Asked) -> Answer:
+        asked.append({**request.headers, "path": request.path})
+        said = left.pop(0) if len(left) > 1 else left[0]
+        body = b"" if isinstance(said, int) else said.encode() if isinstance(said, str) else said
+        return said if isinstance(said, int) else 200, {"Location": "/elsewhere"}, body
 
-        def do_GET(self) -> None:
-            asked.append({**dict(self.headers), "path": self.path})
-            answer = left.pop(0) if len(left) > 1 else left[0]
-            body = b"" if isinstance(answer, int) else answer.encode() if isinstance(answer, str) else answer
-            self.send_response(answer if isinstance(answer, int) else 200)
-            self.send_header("Location", "/elsewhere")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: Any) -> None:
-            """pytest's output is no server's log."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}/metrics", asked
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with answering(answer) as url:
+        yield f"{url}/metrics", asked
 
 
 def reading(url: str | None = None, **more: Any) -> dict[str, job.Target]:

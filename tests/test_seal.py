@@ -12,6 +12,7 @@ import duckdb
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from crashes import crash_while_sealing
 from plans import OFFSETS, START, S, counters, folder, plan, request, step, token
 
 from generator import claim
@@ -92,24 +93,7 @@ def test_a_crash_at_any_moment(tmp_path: Path, after: int, monkeypatch: pytest.M
     run = recorded(tmp_path / "a", lost=True)
     whole = recorded(tmp_path / "b", lost=True)
     seal(whole)
-    steps = 0
-
-    def crashing(original: Any) -> Any:
-        def act(self: Path, *more: Any, **named: Any) -> Any:
-            nonlocal steps
-            found = original(self, *more, **named)
-            steps += 1
-            if steps == after:
-                raise KeyboardInterrupt
-            return found
-
-        return act
-
-    with monkeypatch.context() as patched:
-        patched.setattr(Path, "replace", crashing(Path.replace))
-        patched.setattr(Path, "unlink", crashing(Path.unlink))
-        with pytest.raises(KeyboardInterrupt):
-            seal(run)
+    crash_while_sealing(run, after, monkeypatch)
     seal(run)
     assert run.sealed
     assert not run.segments.exists()

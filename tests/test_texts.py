@@ -10,6 +10,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from crashes import crash_while_sealing
 from plans import MS, S, folder, plan, step, target
 from whole_runs import going, rows, simulator, until
 from wiring import Wiring
@@ -264,24 +265,8 @@ def test_what_a_run_may_lack_is_sealed_whole(tmp_path: Path) -> None:
 @pytest.mark.parametrize("after", range(1, 8))
 def test_a_crash_while_they_are_sealed(tmp_path: Path, after: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Killed after any rename or removal: sealing again gives every row once."""
-    run, done = asked_for(tmp_path), 0
-
-    def crashing(original: Any) -> Any:
-        def act(self: Path, *more: Any, **named: Any) -> Any:
-            nonlocal done
-            found = original(self, *more, **named)
-            done += 1
-            if done == after:
-                raise KeyboardInterrupt
-            return found
-
-        return act
-
-    with monkeypatch.context() as patched:
-        patched.setattr(Path, "replace", crashing(Path.replace))
-        patched.setattr(Path, "unlink", crashing(Path.unlink))
-        with pytest.raises(KeyboardInterrupt):
-            seal(run)
+    run = asked_for(tmp_path)
+    crash_while_sealing(run, after, monkeypatch)
     seal(run)
     assert run.sealed
     assert not run.segments.exists()

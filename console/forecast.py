@@ -133,13 +133,20 @@ def _ends(value: Any) -> Any:
 def _row(step: Step, need: StepNeeds) -> tuple[Any, ...]:
     return (
         step.step_id,
-        step.name if step.cell is None else f"{step.name} ({step.cell})",
+        _load(step),
         _count(need.requests),
         _time(need.duration_s),
         _count(need.input_tokens),
         _count(need.output_tokens),
         f"{need.in_flight:,.0f}" + (" (assumed)" if need.assumed else ""),
     )
+
+
+def _load(step: Step) -> str:
+    text = step.name if step.cell is None else f"{step.name} ({step.cell})"
+    if step.block is not None:
+        return f"{text} · {step.arm} {step.block + 1}"
+    return text if step.arm is None else f"{text} · {step.arm}"
 
 
 def _count(number: float | None) -> str:

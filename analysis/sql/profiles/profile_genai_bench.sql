@@ -9,7 +9,7 @@
 -- column: definition [-] the formula over the columns of requests and tokens
 -- column: note [-] what the tool sees and our facts do not, or another reason that its own figure may differ; NULL without any
 
--- The clock starts before the HTTP library is called, which issued_ns is nearest to.
+-- Source: genai-bench 0.0.5, user/openai_user.py. The clock starts before the HTTP library is called, which issued_ns is nearest to.
 WITH figures AS (
     SELECT run_id, step_id, 'ttft' AS metric, (first_text_ns - issued_ns) / 1e6 AS value_ms, NULL::DOUBLE AS bound_ms
     FROM profile_requests

@@ -9,20 +9,32 @@
 -- column: definition [-] the formula over the columns of requests and tokens
 -- column: note [-] what the tool sees and our facts do not, or another reason that its own figure may differ; NULL without any
 
--- inference-perf 0.7 gives each token of a chunk the chunk's time, so that all tokens of a chunk but the first follow one another after 0 ms.
-WITH zeros AS (
-    SELECT run_id, request_id, unnest(range(n_tokens - 1)) AS further
+-- Source: inference-perf 0.7, reportgen/base.py. Reasoning and tool calls are no tokens there. Each token of a chunk has the chunk's time, so that all tokens of
+-- a chunk but the first follow one another after 0 ms. An answer of one token has no TTFT.
+WITH content AS (
+    SELECT
+        run_id,
+        request_id,
+        n_tokens,
+        t_ns - lag(t_ns) OVER (PARTITION BY run_id, request_id ORDER BY chunk_index) AS gap_ns
     FROM tokens
+    WHERE kind = 'content'
+),
+
+zeros AS (
+    SELECT run_id, request_id, unnest(range(n_tokens - 1)) AS further
+    FROM content
     WHERE n_tokens > 1
 ),
 
 figures AS (
-    SELECT run_id, step_id, 'time_to_first_token' AS metric, (first_ns - issued_ns) / 1e6 AS value_ms, NULL::DOUBLE AS bound_ms
+    SELECT run_id, step_id, 'time_to_first_token' AS metric, (first_content_ns - issued_ns) / 1e6 AS value_ms, NULL::DOUBLE AS bound_ms
     FROM profile_requests
+    WHERE content_tokens > 1
     UNION ALL
-    SELECT run_id, step_id, 'time_per_output_token', (last_ns - first_ns) / 1e6 / (output_tokens - 1), NULL
+    SELECT run_id, step_id, 'time_per_output_token', (last_content_ns - first_content_ns) / 1e6 / (output_tokens - 1), NULL
     FROM profile_requests
-    WHERE output_tokens > 1
+    WHERE content_tokens > 1 AND output_tokens > 1
     UNION ALL
     SELECT run_id, step_id, 'normalized_time_per_output_token', (done_ns - issued_ns) / 1e6 / output_tokens, (last_ns - issued_ns) / 1e6 / output_tokens
     FROM profile_requests
@@ -31,9 +43,10 @@ figures AS (
     SELECT run_id, step_id, 'request_latency', (done_ns - issued_ns) / 1e6, (last_ns - issued_ns) / 1e6
     FROM profile_requests
     UNION ALL
-    SELECT r.run_id, r.step_id, 'inter_token_latency', g.gap_ns / 1e6, NULL
-    FROM chunk_gaps AS g
-    JOIN profile_requests AS r ON g.run_id = r.run_id AND g.request_id = r.request_id
+    SELECT r.run_id, r.step_id, 'inter_token_latency', c.gap_ns / 1e6, NULL
+    FROM content AS c
+    JOIN profile_requests AS r ON c.run_id = r.run_id AND c.request_id = r.request_id
+    WHERE c.gap_ns IS NOT NULL
     UNION ALL
     SELECT r.run_id, r.step_id, 'inter_token_latency', 0, NULL
     FROM zeros AS z
@@ -44,10 +57,10 @@ told AS (
     SELECT *
     FROM (
         VALUES
-        ('time_to_first_token', 'first chunk − issued', NULL),
-        ('inter_token_latency', 'gaps between chunks, and 0 for every further token of a chunk, pooled', 'a chunk counts 1 token where the stream does not say how many it has; the tool asks its tokenizer, and has more gaps of 0'),
-        ('time_per_output_token', '(last − first chunk) / (N − 1)', 'N: the target''s count, else openloop''s own (token_source says which) where the tool asks its tokenizer'),
-        ('normalized_time_per_output_token', '(done − issued) / N', 'completion is the body''s end; the bound is the last chunk; N: the target''s count, else openloop''s own (token_source says which) where the tool asks its tokenizer'),
+        ('time_to_first_token', 'first content − issued', 'answers of one token are left out; a chunk counts 1 where the stream does not say how many it has'),
+        ('inter_token_latency', 'gaps between chunks of content, and 0 for every further token of a chunk, pooled', 'a chunk counts 1 token where the stream does not say how many it has; the tool asks its tokenizer, and has more gaps of 0'),
+        ('time_per_output_token', '(last − first content) / (N − 1)', 'N: the target''s count, reasoning included; the tool counts the content with its tokenizer unless told to take the target''s'),
+        ('normalized_time_per_output_token', '(done − issued) / N', 'completion is the body''s end; the bound is the last chunk; N: the target''s count, reasoning included; the tool counts the content with its tokenizer unless told to take the target''s'),
         ('request_latency', 'done − issued', 'completion is the body''s end; the bound is the last chunk')
     ) AS words (metric, definition, note)
 )

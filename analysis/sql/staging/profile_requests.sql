@@ -8,6 +8,7 @@
 -- column: first_text_ns, last_text_ns [ns] first and last chunk of content or reasoning; NULL without one
 -- column: first_content_ns, last_content_ns [ns] first and last chunk of content; NULL without one
 -- column: chunks, content_chunks [chunks] rows of any kind, and of content
+-- column: content_tokens [tokens] in chunks of content; a chunk counts 1 where it does not say
 -- column: first_tokens [tokens] in the first chunk; 1 where unknown
 -- column: output_tokens [tokens] as in requests, whoever counted
 -- column: reported_tokens [tokens] the same, NULL where the target did not count them
@@ -29,6 +30,7 @@ SELECT
     max(t.t_ns) FILTER (WHERE t.kind = 'content') AS last_content_ns,
     count(*) AS chunks,
     count(*) FILTER (WHERE t.kind = 'content') AS content_chunks,
+    sum(coalesce(t.n_tokens, 1)) FILTER (WHERE t.kind = 'content')::BIGINT AS content_tokens,
     coalesce(min(t.n_tokens) FILTER (WHERE t.chunk_index = 0), 1) AS first_tokens,
     any_value(r.output_tokens) AS output_tokens,
     any_value(CASE WHEN r.token_source IN ('usage', 'chunk_usage') THEN r.output_tokens END) AS reported_tokens,

@@ -110,6 +110,14 @@ def test_hdr_without_its_package_says_what_to_install(tmp_path, monkeypatch):
         hdr.render(con, report, manifest)
 
 
+@pytest.mark.parametrize(("form", "start"), [("junit", "<testsuites>"), ("hdr", "#[openloop run run-1: ")])
+def test_the_command_line_writes_each_form(form, start, tmp_path):
+    """``--format`` with ``-o`` gives a file of that form."""
+    run, out = small(tmp_path / "run"), tmp_path / "out"
+    assert cli.main(["report", str(run.path), "--format", form, "-o", str(out)]) == 0
+    assert out.read_text().startswith(start)
+
+
 def test_every_profile_has_its_query():
     """What the command line offers and what the catalog has are the same."""
     queries = {q.name for q in relations.load().values() if q.kind == "profiles"}

@@ -81,7 +81,7 @@ def _side(rows: list[tuple[int, int, dict[str, Floats]]], each: int) -> compare.
     )
 
 
-def measure(truth: Truth, args: argparse.Namespace, *, turns: bool) -> harness.Row:
+def counted(truth: Truth, args: argparse.Namespace, *, turns: bool) -> harness.Row:
     """Shares of the repetitions, and how often the interval of TTFT's p50 held the truth."""
     shown = found = held = 0
     widths, whole = [], []
@@ -110,8 +110,8 @@ def measure(truth: Truth, args: argparse.Namespace, *, turns: bool) -> harness.R
     }
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+def measure() -> None:
+    parser = harness.arguments(__doc__)
     parser.add_argument("--pairs", type=int, default=100, help="comparisons of each truth")
     parser.add_argument("--requests", type=int, default=4000, help="of each side")
     parser.add_argument("--blocks", type=int, default=10)
@@ -119,10 +119,10 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
     made = harness.machine()
-    rows = [measure(truth, args, turns=turns) for truth in TRUTHS for turns in (True, False)]
+    rows = [counted(truth, args, turns=turns) for truth in TRUTHS for turns in (True, False)]
     title = f"{args.pairs} comparisons of each, {args.requests:,} requests a side in {args.blocks} blocks"
-    print(harness.show(title, made, rows))
+    harness.finish(args, title, made, rows)
 
 
 if __name__ == "__main__":
-    main()
+    harness.main(measure)

@@ -9,7 +9,6 @@ import argparse
 import json
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 from benchmarks import harness
@@ -56,18 +55,18 @@ def run(shift: float, seed: int, args: argparse.Namespace, folder: Path) -> harn
     }
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+def measure() -> None:
+    parser = harness.arguments(__doc__)
     parser.add_argument("--shifts", default="0,0,0,0.1,0.1,0.1", help="of B's TTFT, a run each")
     parser.add_argument("--rate", type=int, default=60)
     parser.add_argument("--seconds", type=float, default=8.0, help="of load to each target")
     parser.add_argument("--blocks", type=int, default=8)
     args = parser.parse_args()
     made = harness.machine()
-    with tempfile.TemporaryDirectory() as folder:
-        rows = [run(float(shift), seed, args, Path(folder)) for seed, shift in enumerate(args.shifts.split(","), 1)]
-    print(harness.show("openloop ab against two built-in endpoints", made, rows))
+    with harness.folder(args) as folder:
+        rows = [run(float(shift), seed, args, folder) for seed, shift in enumerate(args.shifts.split(","), 1)]
+    harness.finish(args, "openloop ab against two built-in endpoints", made, rows)
 
 
 if __name__ == "__main__":
-    main()
+    harness.main(measure)

@@ -87,12 +87,17 @@ def _verdict(console: Console, report: Row) -> None:
     console.print(Text("  " + wording.own_error(report["generator"])))
     for reason in report["verdict"]["reasons"]:
         console.print(Text(f"  ✕ {wording.printable(reason)}", "red"))
+    warned: dict[str, list[Row]] = {}
     for rule in report["verdict"]["rules"]:
         if rule["broken"] and rule["level"] == "WARN":
-            step = next((s["label"] for s in report["steps"] if s["step_id"] == rule["step_id"]), None)
-            where = f" in {wording.printable(step)}" if step else ""
-            told = f"  ! {rule['name']}{where}: {rule['figure']} (limit {rule['limit']}). {rule['advice']}"
-            console.print(Text(wording.printable(told), "yellow"))
+            warned.setdefault(rule["name"], []).append(rule)
+    # A rule of many steps is told once, of the first: the same advice twenty times over hides what else there is.
+    for rule, *others in warned.values():
+        step = next((s["label"] for s in report["steps"] if s["step_id"] == rule["step_id"]), None)
+        where = f" in {wording.printable(step)}" if step else ""
+        where += f" and {len(others)} more {'step' if len(others) == 1 else 'steps'}" if others else ""
+        told = f"  ! {rule['name']}{where}: {rule['figure']} (limit {rule['limit']}). {rule['advice']}"
+        console.print(Text(wording.printable(told), "yellow"))
     console.print()
 
 

@@ -79,15 +79,15 @@ def _confidence(target: Row) -> str:
     if other is None:
         return f"{explains}."
     name = kind_text(other)
-    beside = f"{explains}; the next best kind, a {name}, {count(other['misclassified'])}"
+    beside = f"{explains}; the next best kind, {name}, {count(other['misclassified'])}"
     return f"{beside}." if target["certain"] else f"{beside}: not enough data to tell the two apart."
 
 
 def kind_text(kind: Row) -> str:
     if kind["law"] == "concurrency":
-        return "limit on concurrency"
+        return "a limit on concurrency"
     window = f" of {brief(kind['window_s'])} s" if kind["window_s"] else ""
-    return f"{kind['law']}{window} in {_CHARGES[kind['charge']]}"
+    return f"{'an' if kind['law'] == 'allowance' else 'a'} {kind['law']}{window} in {_CHARGES[kind['charge']]}"
 
 
 def assumptions(report: Row) -> list[str]:

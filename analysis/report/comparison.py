@@ -121,15 +121,26 @@ def _detectable(row: Row) -> str:
 
 
 def tables(found: Row | None) -> list[Table]:
-    """Every figure, a row each; none without a comparison."""
-    if found is None or not found["figures"]:
+    """A table for each load, a row a figure; none without a comparison."""
+    if found is None:
         return []
-    loads = len({row["load"] for row in found["figures"]}) > 1
+    loads = list(dict.fromkeys(row["load"] for row in found["figures"]))
+    return [
+        _table(
+            found,
+            f"Comparison, {load}" if len(loads) > 1 else "Comparison",
+            [r for r in found["figures"] if r["load"] == load],
+        )
+        for load in loads
+    ]
+
+
+def _table(found: Row, title: str, figures: list[Row]) -> Table:
     arms = len(found["arms"]) > 1
     rows = []
-    for row in found["figures"]:
+    for row in figures:
         name = f"{_NAMES[row['metric']]} {row['figure']}" + (" ms" if row["metric"].endswith("_ms") else "")
-        words = [*([row["load"]] if loads else []), *([row["arm"]] if arms else []), name]
+        words = [*([row["arm"]] if arms else []), name]
         if row["difference"] is None:
             rows.append((*words, *[NOTHING] * 6, row["verdict"]))
             continue
@@ -140,7 +151,7 @@ def tables(found: Row | None) -> list[Table]:
                 _figure(row["metric"], row["a"]),
                 _figure(row["metric"], row["b"]),
                 _change_short(row),
-                f"{_signed(row, 'low')} to {_signed(row, 'high')}{mark}",
+                f"{_range(row)}{mark}",
                 _detectable(row),
                 " / ".join(count(n) for n in row["n_effective"]),
                 row["verdict"],
@@ -150,7 +161,7 @@ def tables(found: Row | None) -> list[Table]:
         f"Differences from {found['baseline']}, with 95 % intervals; * where turns vary more than single requests explain, and the interval is "
         "as wide as that. Would show: what four of five such runs had shown."
     )
-    names = (*(["load"] if loads else []), *(["target"] if arms else []), "figure")
+    names = (*(["target"] if arms else []), "figure")
     other = "other" if arms else found["arms"][0]
     headings = (
         f"{_short(found['baseline'])}",
@@ -161,7 +172,14 @@ def tables(found: Row | None) -> list[Table]:
         "worth\nrequests",
         "verdict",
     )
-    return [Table("Comparison", lead, names, headings, tuple(rows))]
+    return Table(title, lead, names, headings, tuple(rows))
+
+
+def _range(row: Row) -> str:
+    """The unit once, at the end: the widest column of the table."""
+    low, high = _signed(row, "low"), _signed(row, "high")
+    unit = " points" if row["metric"].endswith("_share") else " ms"
+    return f"{low.removesuffix(unit)} to {high}"
 
 
 def _short(name: str) -> str:

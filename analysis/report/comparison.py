@@ -128,7 +128,7 @@ def tables(found: Row | None) -> list[Table]:
     return [
         _table(
             found,
-            f"Comparison, {load}" if len(loads) > 1 else "Comparison",
+            load if len(loads) > 1 else "Comparison",
             [r for r in found["figures"] if r["load"] == load],
         )
         for load in loads

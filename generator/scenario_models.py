@@ -174,7 +174,8 @@ class Form(Strict):
     )
     record: RecordForm = RecordForm()
     expected_limit: ExpectedLimitForm | None = Field(
-        default=None, description="The rate limit that the target is expected to have: the plan warns of steps that cannot show it."
+        default=None,
+        description="The rate limit that the target is expected to have: the plan warns of steps that cannot show it.",
     )
 
     @model_validator(mode="after")

@@ -106,7 +106,10 @@ REQUESTS = pa.schema(
             "last_read_before_ns",
             pa.int64(),
         ),  # arrival before the first token's read, or a later time when none of it had come: lower bound of an inexact first stamp
-        ("merged_read", pa.int32()),  # the last read that brought several pieces of the body, or a piece and the body's end
+        (
+            "merged_read",
+            pa.int32(),
+        ),  # the last read that brought several pieces of the body, or a piece and the body's end
         ("merged_after_ns", pa.int64()),  # nothing of that read had arrived then: lower bound of its inexact stamps
         ("prompt_words", pa.int32()),  # words of a synthetic prompt; NULL for others
         ("server_request_id", _TEXT),  # the target's own request id, where its headers give one

@@ -51,11 +51,15 @@ def test_each_is_a_few_lines_with_a_comment_on_top(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_each_plans_against_the_simulator_and_against_any_endpoint(name):
-    """The built-in endpoint unless said; ``--target`` and ``--model`` suffice for another. The name is the file's."""
+    """The built-in endpoint unless said; ``--target`` (of each target that is compared) and ``--model`` suffice for another. The name
+    is the file's."""
     own = plan.make(scenario.load(name, {}, []), "r", 8)
-    other = plan.make(scenario.load(name, {"target": "http://127.0.0.1:9/v1", "model": "m", "seed": 1}, []), "r", 8)
+    url = "http://127.0.0.1:9/v1"
+    arms = own.plan.targets if len(own.plan.targets) > 1 else {}
+    to = {"targets": [f"{arm}={url}" for arm in arms]} if arms else {"target": url}
+    other = plan.make(scenario.load(name, {**to, "model": "m", "seed": 1}, []), "r", 8)
     assert {t.url for t in own.plan.targets.values()} == {"simulator"}
-    assert [(t.url, t.model) for t in other.plan.targets.values()] == [("http://127.0.0.1:9/v1", "m")]
+    assert [(t.url, t.model) for t in other.plan.targets.values()] == [(url, "m")] * len(own.plan.targets)
     assert own.plan.name == name
     assert len(own.plan.steps) == len(other.plan.steps)
 

@@ -42,8 +42,15 @@ CREATE OR REPLACE MACRO counted_phase(phase, cancel_planned) AS
 
 -- The 95 % interval of a share of x in n (Wilson 1927); 1.96 is the normal law's 97.5 % quantile.
 CREATE OR REPLACE MACRO wilson(x, n) AS {
-    low: greatest(0, (x + 1.96 ^ 2 / 2 - 1.96 * sqrt(x * (n - x)::DOUBLE / n + 1.96 ^ 2 / 4)) / (n + 1.96 ^ 2)),
-    high: least(1, (x + 1.96 ^ 2 / 2 + 1.96 * sqrt(x * (n - x)::DOUBLE / n + 1.96 ^ 2 / 4)) / (n + 1.96 ^ 2))
+    low: CASE
+        -- greatest() and least() pass over NULL: of unknown counts they would say 0 to 1.
+        WHEN x IS NOT NULL AND n > 0
+            THEN greatest(0, (x + 1.96 ^ 2 / 2 - 1.96 * sqrt(x * (n - x)::DOUBLE / n + 1.96 ^ 2 / 4)) / (n + 1.96 ^ 2))
+    END,
+    high: CASE
+        WHEN x IS NOT NULL AND n > 0
+            THEN least(1, (x + 1.96 ^ 2 / 2 + 1.96 * sqrt(x * (n - x)::DOUBLE / n + 1.96 ^ 2 / 4)) / (n + 1.96 ^ 2))
+    END
 };
 
 -- Where percentile curves are drawn: denser towards the tail.

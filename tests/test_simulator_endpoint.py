@@ -124,7 +124,8 @@ def test_every_stream_says_exactly_its_tokens(tokens: int, per_chunk: int, perce
     assert sum(len(text.split()) for text in texts(path, events)) == tokens
     assert found.shape is not None
     said = found.shape.reasoning_tokens
-    assert abs(said - percent / 100 * tokens) <= per_chunk
+    # Half an event by rounding to whole ones, and less than one because the last event may be short.
+    assert abs(said - percent / 100 * tokens) < 1.5 * per_chunk
 
 
 def texts(path: str, events: list[dict[str, Any]]) -> list[str]:

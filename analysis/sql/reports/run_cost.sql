@@ -26,6 +26,6 @@ SELECT
     sum(k.billed_cached_tokens) FILTER (WHERE k.cost_usd IS NOT NULL)::BIGINT AS cached_tokens,
     sum(k.billed_cache_write_tokens) FILTER (WHERE k.cost_usd IS NOT NULL)::BIGINT AS cache_write_tokens,
     sum(k.billed_output_tokens) FILTER (WHERE k.cost_usd IS NOT NULL)::BIGINT AS output_tokens
-FROM runs
+FROM (SELECT DISTINCT run_id FROM requests) AS runs
 LEFT JOIN known AS k USING (run_id)
 GROUP BY runs.run_id

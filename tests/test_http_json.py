@@ -165,7 +165,8 @@ def test_the_short_cut_reads_what_a_full_parse_reads(events: list[tuple[Any, boo
         wanted += [len(text)] if text else []
         if isinstance(event, dict) and event.get("n", -1) >= 0:
             usage = (event["n"], len(wanted))
-        data = json.dumps(event).encode() if escaped else orjson.dumps(event)
+        form: dict[str, Any] = {} if escaped else {"ensure_ascii": False, "separators": (",", ":")}
+        data = json.dumps(event, **form).encode()
         pieces.append(b"data: " + data + b"\n\n" if kind == SSE else data + b"\n")
     reads = pieces if not many else [b"".join(pieces[i : i + many]) for i in range(0, len(pieces), many)]
     rows, answer = run(spec, reads, kind)

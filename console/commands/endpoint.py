@@ -29,8 +29,8 @@ def simulate(**given: str | None) -> None:
     from console.endpoint import checked, endpoint
 
     with endpoint(checked({key: value for key, value in given.items() if value is not None})) as server:
-        click.echo(server.url)
         try:
+            click.echo(server.url)  # whoever reads it may press Ctrl-C at once
             server.process.wait()
         except KeyboardInterrupt:
             click.echo("stopping", err=True)  # the one way to end it; nothing went wrong

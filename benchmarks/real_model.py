@@ -11,6 +11,7 @@ ttft_wire − prompt_ms is thus the wait for a slot or for the batch in progress
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,6 +64,18 @@ def timings(log: str) -> list[Timing]:
             prompt_ms, prompt_tokens = prompts.pop(match["task"])
             found.append(Timing(prompt_ms, float(match["ms"]), int(match["tokens"]), prompt_tokens))
     return found
+
+
+def settled(log: Path, answers: int) -> list[Timing]:
+    """The log's timings once it tells of so many answers: the server writes an entry after its answer has left.
+
+    Raises BenchmarkError where it does not within ten seconds.
+    """
+    for _ in range(100):
+        if len(told := timings(log.read_text())) >= answers:
+            return told
+        time.sleep(0.1)
+    raise BenchmarkError(f"{log} tells of {len(told)} answers, not of {answers}")
 
 
 def join(seen: Sequence[Seen], told: Sequence[Timing]) -> list[tuple[Seen, Timing]]:

@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks import real_apis, real_gateway, real_target
 from benchmarks.processes import openloop
-from benchmarks.real_model import timings
+from benchmarks.real_model import Timing, settled, timings
 
 REQUESTS = 3
 INSTALLED = pytest.mark.skipif(real_target.absent() is not None, reason=str(real_target.absent()))
@@ -25,10 +25,15 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path
         yield ready["url"], log
 
 
+def ran(log: Path, folder: Path, scenario: dict[str, Any]) -> tuple[list[dict[str, Any]], list[Timing]]:
+    """What the client recorded of each request, and what the server's log says of the same ones."""
+    before = len(timings(log.read_text()))
+    seen = real_apis.answers(openloop(scenario, "real", folder).run)
+    return seen, settled(log, before + scenario["probe"] + len(seen))[-len(seen) :]
+
+
 def compared(log: Path, folder: Path, scenario: dict[str, Any]) -> dict[str, Any]:
-    run = openloop(scenario, "real", folder).run
-    seen = real_apis.answers(run)
-    return real_apis.compare(seen, timings(log.read_text())[-len(seen) :])
+    return real_apis.compare(*ran(log, folder, scenario))
 
 
 def holds(found: dict[str, Any]) -> None:
@@ -53,9 +58,7 @@ def test_each_api_of_the_real_server(server: tuple[str, Path], tmp_path: Path, a
 def test_each_api_of_the_real_server_in_one_piece(server: tuple[str, Path], tmp_path: Path, api: str) -> None:
     """Streaming off: the same counts, and no rows of tokens."""
     url, log = server
-    run = openloop(real_apis.scenario(url, api, REQUESTS, 2, stream=False), "real", tmp_path).run
-    rows = real_apis.answers(run)
-    told = timings(log.read_text())[-REQUESTS:]
+    rows, told = ran(log, tmp_path, real_apis.scenario(url, api, REQUESTS, 2, stream=False))
     assert [(row["outcome"], row["rows"]) for row in rows] == [("ok", None)] * REQUESTS
     assert [row["output_tokens"] for row in rows] == [timing.predicted_tokens for timing in told]
 

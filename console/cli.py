@@ -14,6 +14,7 @@ import click
 from console import exits
 from console.commands.compare import ab, compare
 from console.commands.endpoint import simulate
+from console.commands.export import export
 from console.commands.load import plan, run, schema
 from console.commands.prompts import prompts
 from console.commands.providers import providers
@@ -39,7 +40,7 @@ def openloop(debug: bool) -> None:
     """The group; ``debug`` is read by :func:`main`."""
 
 
-for _command in (run, ab, plan, seal, report, compare, sql, runs, simulate, prompts, providers, schema):
+for _command in (run, ab, plan, seal, report, compare, sql, runs, export, simulate, prompts, providers, schema):
     openloop.add_command(_command)
 
 

@@ -25,6 +25,10 @@ class QueryError(OpenloopError):
     """A named query does not exist, or SQL is refused."""
 
 
+class StoreError(OpenloopError):
+    """A store of runs cannot be reached, refuses, or holds what is not ours. The text never holds a password."""
+
+
 class TargetError(OpenloopError):
     """No request can succeed: the target is unreachable, refuses TLS, or answers 401 or 404 to the probe."""
 

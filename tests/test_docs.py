@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from analysis import catalog
-from console import cli, exits, reference
+from console import cli, exits, meanings, reference
 from generator import scenario, schema
 from generator.run_dir import RunDir
 
@@ -47,7 +47,7 @@ def test_every_command_and_option_is_documented() -> None:
 
 def test_every_column_has_a_meaning() -> None:
     """tables.md says of every column of every table what it holds."""
-    comments = reference.column_comments()
+    comments = meanings.column_comments()
     assert {
         f"{t}.{c}" for t, columns in schema.TABLES.items() for c in columns.names if not comments[t].get(c)
     } == set()

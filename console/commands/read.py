@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TextIO
 
 import click
 
+from console.commands.export import show_store, store_options
 from console.commands.options import output_option, run_argument, runs_dir_option
 
 if TYPE_CHECKING:
@@ -34,18 +35,48 @@ def opened(output: Path | None) -> Iterator[TextIO]:
 
 
 @click.command()
+@click.argument("which", metavar="[RUN]", required=False)
 @runs_dir_option
-@click.option("--json", "as_json", is_flag=True, help="An array of objects in place of a table.")
-def runs(runs_dir: Path, as_json: bool) -> None:
-    """List the runs of a folder, newest first."""
+@store_options
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["table", "csv", "json"]),
+    default="table",
+    show_default=True,
+    help="Form of the rows.",
+)
+@click.option("--json", "as_json", is_flag=True, help="As --format json: an array of objects.")
+def runs(
+    which: str | None,
+    runs_dir: Path,
+    store: str | None,
+    query: str | None,
+    table: str | None,
+    organisation: str | None,
+    form: str,
+    as_json: bool,
+) -> None:
+    """List the runs of a folder or of a store, newest first.
+
+    With --store, RUN is an id or `latest`, and JSON has the run's manifest and report with it.
+    """
+    form = "json" if as_json else form
+    if store is not None:
+        show_store(store, which, query, table, organisation, form)
+        return
+    if which or query or table or organisation:
+        raise click.UsageError(
+            "RUN, --query, --table and --organisation go with --store; of a folder, `openloop report RUN` shows one"
+        )
     from console import rows
     from console.listing import COLUMNS, listing
 
     found = listing(runs_dir)
-    if not found and not as_json:
+    if not found and form != "json":
         click.echo(f"no runs in {runs_dir}; make one with `openloop run quick`", err=True)
         return
-    (rows.write_json if as_json else rows.write_table)(COLUMNS, iter(found), sys.stdout)
+    rows.WRITERS[form](COLUMNS, iter(found), sys.stdout)
 
 
 @click.command()

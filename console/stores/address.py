@@ -1,0 +1,126 @@
+"""The URL of a store: its parts, its ``${NAME}`` from the environment, and its text without secrets."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlsplit
+
+from generator.errors import StoreError
+
+SCHEMES = {
+    "postgresql": "postgresql",
+    "postgres": "postgresql",
+    "sqlite": "sqlite",
+    "mongodb": "mongodb",
+    "mongodb+srv": "mongodb",
+    "s3": "parquet",
+    "file": "parquet",
+}
+"""Scheme of a URL → kind of the store."""
+
+HIDDEN = "***"
+_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_SECRET = re.compile(r"password|passwd|secret|token|credential|passphrase|key\Z", re.IGNORECASE)
+_EXAMPLES = "postgresql://user:${PGPASSWORD}@host/database, sqlite:///runs.db, mongodb://host/database, s3://bucket/prefix, file:///folder"
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """``url`` is for libraries alone and may hold a password; ``shown`` is what people, logs and stores may see."""
+
+    kind: str
+    shown: str
+    url: str = field(repr=False)
+    secrets: tuple[str, ...] = field(repr=False)
+
+    @property
+    def parts(self) -> SplitResult:
+        return urlsplit(self.url)
+
+    @property
+    def path(self) -> str:
+        return unquote(self.parts.path)
+
+    @property
+    def options(self) -> dict[str, str]:
+        """What follows the question mark; of an option that is given twice, the last."""
+        return dict(parse_qsl(self.parts.query, keep_blank_values=True))
+
+    def redacted(self, text: str) -> str:
+        """``text`` without this store's secrets, whoever wrote it."""
+        for secret in self.secrets:
+            text = text.replace(secret, HIDDEN)
+        return text
+
+
+def parse(given: str, environment: Mapping[str, str] = os.environ) -> Address:
+    """The store that ``given`` names. Raises StoreError for an unknown scheme, a variable that is not set, or no URL at all."""
+    written, text, values = _filled(given, environment)
+    try:
+        parts = urlsplit(text)
+        # Looked at now: a port that is no number is found only when asked for.
+        password = "" if parts.port == 0 else parts.password or ""
+    except ValueError as e:
+        # The library's words may quote the whole authority, with the password in it.
+        why = "no such port" if "ort" in str(e) else "host and port are malformed"
+        raise StoreError(f"store {_outline(given)}: {why}; such as {_EXAMPLES}") from None
+    if not parts.scheme or "://" not in text:
+        raise StoreError(f"store {_outline(given)}: a URL is wanted, such as {_EXAMPLES}")
+    if parts.scheme not in SCHEMES:
+        near = difflib.get_close_matches(parts.scheme, SCHEMES, n=1)
+        hint = f"nearest: {near[0]}" if near else f"there are: {', '.join(SCHEMES)}"
+        raise StoreError(f"store {_outline(given)}: unknown scheme {parts.scheme!r}; {hint}")
+    named = [value for name, value in parse_qsl(parts.query) if _SECRET.search(name)]
+    # The longest first: a secret may hold another as a part.
+    secrets = {*values, password, unquote(password), *named, *(quote(v, safe="") for v in (*values, *named))} - {""}
+    ordered = tuple(sorted(secrets, key=lambda s: (-len(s), s)))
+    return Address(SCHEMES[parts.scheme], _shown(urlsplit(written)), text, ordered)
+
+
+def _filled(given: str, environment: Mapping[str, str]) -> tuple[str, str, list[str]]:
+    """The URL as it was written, the same with each ``${NAME}`` replaced, and the values that may be secrets."""
+
+    def value(found: re.Match[str]) -> str:
+        name = found[1]
+        if name not in environment:
+            raise StoreError(f"store {_outline(given)}: the environment variable {name} is not set; export it first")
+        return environment[name]
+
+    written = given.strip()
+    if whole := _VARIABLE.fullmatch(written):
+        # The variable holds the whole URL: what is secret in it is found as in any other.
+        written = value(whole).strip()
+        return written, written, []
+    scheme, there, rest = written.partition("://")
+    authority, slash, tail = rest.partition("/")
+    user, at, host = authority.rpartition("@")
+    path, mark, query = tail.partition("?")
+    secrets = [value(found) for found in _VARIABLE.finditer(user + query)]
+    # A value may hold what separates the parts of a URL, so it is quoted; not in a host, which nobody would unquote.
+    user, query = (_VARIABLE.sub(lambda found: quote(value(found), safe=""), part) for part in (user, query))
+    path = _VARIABLE.sub(lambda found: quote(value(found), safe="/"), path)
+    host = _VARIABLE.sub(value, host)
+    return written, f"{scheme}{there}{user}{at}{host}{slash}{path}{mark}{query}", secrets
+
+
+def _outline(given: str) -> str:
+    """As much of a URL as can be told before it is understood: whatever stands before an @ is left out."""
+    scheme, there, rest = given.strip().partition("://")
+    if not there:
+        return repr(scheme.rpartition("@")[2][:80])
+    authority, slash, tail = rest.partition("/")
+    host = authority.rpartition("@")
+    return repr(f"{scheme}://{HIDDEN + '@' if host[1] else ''}{host[2]}{slash}{tail.partition('?')[0]}"[:200])
+
+
+def _shown(parts: SplitResult) -> str:
+    user, at, host = parts.netloc.rpartition("@")
+    name, colon, _ = user.partition(":")
+    pairs = parse_qsl(parts.query, keep_blank_values=True)
+    query = "&".join(f"{k}={HIDDEN if _SECRET.search(k) else v}" for k, v in pairs)
+    authority = f"{name}{colon + HIDDEN if colon else ''}{at}{host}"
+    return f"{parts.scheme}://{authority}{parts.path}{'?' + query if query else ''}"

@@ -31,26 +31,38 @@ NAMES = (
     "connections",
     "spent_nano_usd",  # by the target's own usage
     "guessed_nano_usd",  # the most that answers without usage can have cost
+    "ttft_ns",  # sum over the histogram below
 )
 INDEX = {name: i for i, name in enumerate(NAMES)}
 
-TTFT_BINS = 128
-_PER_DOUBLING = 6
-_FIRST_NS = 50_000
+TTFT_SCHEMA = 3
+"""Resolution of the TTFT histogram as Prometheus's native histograms number it: 2**3 bins a doubling, whose edges are powers of 2 in
+seconds, so that the bins can be told as they are."""
+
+_PER_DOUBLING = 1 << TTFT_SCHEMA
+
+TTFT_FIRST = -14 * _PER_DOUBLING
+"""Number of the lowest edge, 2**-14 s (61 µs): edge k lies at 2**(k / 2**TTFT_SCHEMA) s. Bin 0 holds all below."""
+
+TTFT_BINS = 10 * _PER_DOUBLING - TTFT_FIRST + 1
+"""Up to 2**10 s (17 min); the last bin holds all above, too."""
 
 WIDTH = len(NAMES) + TTFT_BINS
 
 
 def ttft_bin(ns: int) -> int:
-    """Bin of a log scale, six a doubling, from 50 µs to two minutes."""
+    """Bin that holds this time: more than the edge below, at most its own."""
     if ns <= _FIRST_NS:
         return 0
-    return min(TTFT_BINS - 1, int(_PER_DOUBLING * math.log2(ns / _FIRST_NS)) + 1)
+    return min(TTFT_BINS - 1, math.ceil(_PER_DOUBLING * math.log2(ns / 1e9)) - TTFT_FIRST)
 
 
 def ttft_of_bin(i: int) -> float:
     """Upper edge of a bin in ns."""
-    return float(_FIRST_NS * 2 ** (i / _PER_DOUBLING))
+    return float(1e9 * 2 ** ((i + TTFT_FIRST) / 2**TTFT_SCHEMA))
+
+
+_FIRST_NS = ttft_of_bin(0)
 
 
 class Counters:

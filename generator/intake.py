@@ -37,6 +37,7 @@ _DONE = INDEX["done"]
 _STEP_DONE = INDEX["step_done"]
 _IN_FLIGHT = INDEX["in_flight"]
 _FIRST_BIN = len(NAMES)
+_TTFT_NS = INDEX["ttft_ns"]
 _OVER = (ENDED, FAILED)
 
 
@@ -123,7 +124,9 @@ class Intake:
 
     def first_row(self, stream: Stream, t_ns: int) -> None:
         """The first token was decoded: for the live view only."""
-        self._counters[_FIRST_BIN + ttft_bin(t_ns - stream.scheduled_ns)] += 1
+        ttft_ns = t_ns - stream.scheduled_ns
+        self._counters[_FIRST_BIN + ttft_bin(ttft_ns)] += 1
+        self._counters[_TTFT_NS] += ttft_ns
 
     def give_up(self, stream: Stream, outcome: str, error_type: str, message: str) -> None:
         """The answer cannot be used: have its connection closed and fail the stream."""

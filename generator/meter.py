@@ -70,6 +70,11 @@ class Meter:
             if self._priced
             else None,
             outcomes={name: n for name in OUTCOMES if (n := counters.total(name))},
+            run_id=self._plan.run_id,
+            late_10ms=counters.total("late_10ms"),
+            late_100ms=counters.total("late_100ms"),
+            ttft_bins=tuple(bins),
+            ttft_sum_s=counters.total("ttft_ns") / 1e9,
             notes=notes,
         )
 
@@ -103,7 +108,7 @@ class Meter:
 
 
 def _quantile_ms(bins: list[int], q: float) -> float | None:
-    """Upper edge of the bin that holds quantile ``q``; good to the bins' 12 %, enough for a live view."""
+    """Upper edge of the bin that holds quantile ``q``; good to the bins' 9 %, enough for a live view."""
     total = sum(bins)
     if not total:
         return None

@@ -35,4 +35,9 @@ class Progress:
     late_1ms: int
     spent_usd: float | None = None  # what was answered so far; None where no price is known
     outcomes: dict[str, int] = field(default_factory=dict)
+    run_id: str = ""
+    late_10ms: int = 0
+    late_100ms: int = 0
+    ttft_bins: tuple[int, ...] = ()  # counts of the whole run, by the bins of generator.counters
+    ttft_sum_s: float = 0.0
     notes: tuple[str, ...] = ()  # what happened since the last one: a worker died, a step ended

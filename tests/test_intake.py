@@ -130,6 +130,7 @@ def test_counters(wiring: Wiring) -> None:
     assert (count(wiring, "tokens"), count(wiring, "in_flight"), count(wiring, "done")) == (2, 1, 0)
     first_bin = len(NAMES) + ttft_bin(NOW - HOLD_NS - stream.scheduled_ns)
     assert wiring.intake._counters[first_bin] == 1
+    assert count(wiring, "ttft_ns") == NOW - HOLD_NS - stream.scheduled_ns
     stream.ended(NOW)
     assert (wiring.left, count(wiring, "in_flight"), count(wiring, "done")) == ([stream], 0, 0)
     wiring.intake.flush()

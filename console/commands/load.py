@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from console import exits
-from console.commands.options import runs_dir_option
+from console.commands.export import after_run, export_option
+from console.commands.options import runs_dir_option, threshold_option
 
 if TYPE_CHECKING:
+    from console.exposing import Board
     from console.prepare import Prepared
+    from generator.run_dir import RunDir
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -35,6 +39,12 @@ FLAGS: dict[str, tuple[tuple[str, ...], str, str]] = {
     "price_cached": (("--price-cached",), "USD", "Price of a million cached input tokens."),
     "budget": (("--budget",), "USD", "Stop issuing once this much was spent ($5), drain and seal."),
     "seed": (("--seed",), "N", "Seed of the schedule, the lengths and the prompts."),
+    "repeat": (("--repeat",), "N", "All of it N times, each a run of its own, and merged; with --until at most N."),
+    "until": (
+        ("--until",),
+        "RULE",
+        "Repeat until an interval is narrow enough, such as 'ci(p99(ttft)) < 5%'; at most 20 times unless --repeat says.",
+    ),
     "workers": (("--workers",), "N", "Worker processes; as many as the machine has to spare unless said."),
     "transport": (
         ("--transport",),
@@ -56,6 +66,7 @@ def scenario_options(leave_out: tuple[str, ...] = ()) -> Callable[[F], F]:
             metavar="PATH=VALUE",
             help="Set any key of the scenario (steps.0.duration=10s); comes after file and flags.",
         )(command)
+        command = threshold_option(command)
         for name, (options, metavar, text) in reversed(FLAGS.items()):
             if name not in leave_out:
                 command = click.option(*options, name, metavar=metavar, help=text)(command)
@@ -71,6 +82,13 @@ def scenario_options(leave_out: tuple[str, ...] = ()) -> Callable[[F], F]:
 @click.option("--run-id", metavar="ID", help="Name of the run folder; the scenario's name and the time unless said.")
 @click.option("--no-live", is_flag=True, help="No progress while it runs.")
 @click.option("--json", "as_json", is_flag=True, help="The JSON report on standard output, and nothing else there.")
+@click.option(
+    "--prometheus",
+    type=click.IntRange(0, 65535),
+    metavar="PORT",
+    help="While it runs, show live metrics at http://127.0.0.1:PORT/metrics; 0 takes a free port and says which.",
+)
+@export_option
 def run(
     scenarios: tuple[str, ...],
     sets: tuple[str, ...],
@@ -78,7 +96,9 @@ def run(
     run_id: str | None,
     no_live: bool,
     as_json: bool,
-    **flags: str | None,
+    prometheus: int | None,
+    stores: tuple[str, ...],
+    **flags: Any,
 ) -> int:
     """Run scenarios, one after another, and report on each.
 
@@ -86,29 +106,54 @@ def run(
     """
     from console.prepare import prepare
 
+    with_export = after_run(stores)
     if run_id is not None and len(scenarios) > 1:
         raise click.UsageError("--run-id names one run; leave it out for several scenarios")
     # All are read and planned before the first is run: a mistake in the last one shows now, not in an hour.
     prepared = [prepare(source, given(flags), list(sets)) for source in scenarios or (None,)]
-    return run_prepared(prepared, runs_dir, run_id, no_live=no_live, as_json=as_json)
+    with exposed(prometheus) as board:
+        return run_prepared(prepared, runs_dir, run_id, no_live=no_live, as_json=as_json, board=board, then=with_export)
+
+
+@contextmanager
+def exposed(port: int | None) -> Iterator[Board | None]:
+    """Where live metrics go; None where nobody asked for them."""
+    if port is None:
+        yield None
+        return
+    from console import exposing
+
+    with exposing.exposing(port) as board:
+        click.echo(f"metrics: http://{exposing.HOST}:{board.port}/metrics", err=True)
+        yield board
 
 
 def run_prepared(
-    prepared: Iterable[Prepared], runs_dir: Path, run_id: str | None, *, no_live: bool, as_json: bool
+    prepared: Iterable[Prepared],
+    runs_dir: Path,
+    run_id: str | None,
+    *,
+    no_live: bool,
+    as_json: bool,
+    board: Board | None = None,
+    then: Callable[[RunDir], None] | None = None,
 ) -> int:
-    """One after another, each with its report on standard output; the exit code that counts."""
+    """One after another, each with its report on standard output; the exit code that counts. ``then`` is told of each run."""
     from console import drive, live
 
     codes = []
     for one in prepared:
         _warn(one.planned.warnings)
         with live.watching(one.scenario.name, quiet=no_live) as watch:
-            done = drive.run(one, runs_dir, run_id, watch)
+            watcher = watch if board is None else board.watching(one.scenario.name, watch)
+            done = drive.run(one, runs_dir, run_id, watcher)
         if done.end.error is not None:
             click.echo(f"error: {done.end.error}", err=True)
         _show(done.report, as_json=as_json)
         click.echo(f"report: {done.run.report_path}", err=as_json)
         codes.append(done.code)
+        if then is not None:
+            then(done.run)
         if done.end.interrupted:
             break
     return exits.first(codes)
@@ -148,8 +193,9 @@ def _show(report: dict[str, Any], *, as_json: bool) -> None:
     click.echo(json.render(report) if as_json else judged.as_text(report, colour=sys.stdout.isatty()))
 
 
-def given(flags: dict[str, str | None]) -> dict[str, str]:
-    return {key: value for key, value in flags.items() if value is not None}
+def given(flags: dict[str, Any]) -> dict[str, Any]:
+    """The flags that were given: text, and a tuple of what may be given several times."""
+    return {key: value for key, value in flags.items() if value not in (None, ())}
 
 
 def _warn(warnings: Iterable[str]) -> None:

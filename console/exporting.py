@@ -85,7 +85,7 @@ def after_run(
             with store.opened(where) as there:
                 rows = there.write(one)
         except OpenloopError as e:
-            yield False, f"{e}; the run is kept: `openloop export {run.path} '{where.shown}'` tries again"
+            yield False, f"{e}; the run is kept: `openloop export {run.path} URL` tries again"
         except Exception as e:  # noqa: BLE001 - whatever a store's library does, the run it was to receive is good
             yield False, where.redacted(f"store {where.shown}: {type(e).__name__}: {e}; the run is kept in {run.path}")
         else:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from console.commands.export import after_run, export_option
 from console.commands.load import given, run_prepared, scenario_options
 from console.commands.options import output_option, runs_dir_option
 from console.commands.read import opened
@@ -29,6 +30,7 @@ from console.commands.read import opened
 @click.option("--run-id", metavar="ID", help="Name of the run folder; the scenario's name and the time unless said.")
 @click.option("--no-live", is_flag=True, help="No progress while it runs.")
 @click.option("--json", "as_json", is_flag=True, help="The JSON report on standard output, and nothing else there.")
+@export_option
 def ab(
     scenario: str | None,
     targets: tuple[str, ...],
@@ -38,6 +40,7 @@ def ab(
     run_id: str | None,
     no_live: bool,
     as_json: bool,
+    stores: tuple[str, ...],
     **flags: str | None,
 ) -> int:
     """Run two or more targets in turns on the same arrivals and prompts, and say which is better.
@@ -47,9 +50,10 @@ def ab(
     """
     from console.prepare import prepare_comparison
 
+    with_export = after_run(stores)
     asked = given(flags | {"blocks": blocks})
     prepared = prepare_comparison(scenario, asked, list(targets), list(sets))
-    return run_prepared([prepared], runs_dir, run_id, no_live=no_live, as_json=as_json)
+    return run_prepared([prepared], runs_dir, run_id, no_live=no_live, as_json=as_json, then=with_export)
 
 
 @click.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ from console.commands.options import runs_dir_option
 
 if TYPE_CHECKING:
     from console.stores.store import Found
+    from generator.run_dir import RunDir
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -20,6 +22,19 @@ TABLES = ("tokens", "health", "texts", "server_metrics")
 """console.stores.tables.ON_REQUEST, written out because ``--help`` reads no schema."""
 
 EXPORT_ENV, ORGANISATION_ENV, TAGS_ENV = "OPENLOOP_EXPORT", "OPENLOOP_ORGANISATION", "OPENLOOP_TAGS"
+
+
+export_option = click.option(
+    "--export",
+    "stores",
+    multiple=True,
+    metavar="URL",
+    envvar=EXPORT_ENV,
+    show_envvar=True,
+    help="Copy each run into this store once it has ended, as `openloop export` does; may be given several times. A store that "
+    "fails is told and changes nothing else, the exit code neither.",
+)
+"""Of the commands that run something; ``after_run`` does what it says."""
 
 
 @click.command()
@@ -90,6 +105,23 @@ def export(
         else:
             click.echo(told)
     return exporting.code(failures)
+
+
+def after_run(urls: tuple[str, ...]) -> Callable[[RunDir], None] | None:
+    """What ``--export`` adds to each run, organisation and tags from the environment. Raises StoreError for what cannot be right."""
+    if not urls:
+        return None
+    from console import exporting
+
+    stores = exporting.checked(urls)
+    organisation = exporting.organisation(os.environ.get(ORGANISATION_ENV) or "default")
+    tags = exporting.tags((os.environ.get(TAGS_ENV) or "").split())
+
+    def export_it(run: RunDir) -> None:
+        for good, told in exporting.after_run(run, stores, organisation, tags):
+            click.echo(told if good else f"error: not exported: {told}", err=True)
+
+    return export_it
 
 
 def store_options(command: F) -> F:

@@ -71,8 +71,18 @@ def load(source: str | None, flags: dict[str, Any], sets: list[str]) -> Scenario
     """``source``: a path, a shipped scenario's name, or None for flags alone. ``flags`` as ``scenario_flags.apply`` takes them.
     Raises ScenarioError.
     """
-    document, base, name = _read(source)
-    scenario_flags.apply(document, flags, from_nothing=source is None)
+    return _made(*_read(source), flags, sets, from_nothing=source is None)
+
+
+def load_text(text: str, source: str, base: FilePath, flags: dict[str, Any], sets: list[str]) -> Scenario:
+    """As ``load``, of YAML that is in no file: ``source`` names it in errors, files that it names are relative to ``base``."""
+    return _made(scenario_text.parse(text, source), base, source, flags, sets, from_nothing=False)
+
+
+def _made(
+    document: Document, base: FilePath, name: str, flags: dict[str, Any], sets: list[str], *, from_nothing: bool
+) -> Scenario:
+    scenario_flags.apply(document, flags, from_nothing=from_nothing)
     for text in sets:
         document.put(*scenario_text.setting(text))
     document.data = _said(document.data)

@@ -1,0 +1,62 @@
+"""The JSON report of a run → the few figures that the catalogue keeps of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+Row = dict[str, Any]
+
+TREND = {
+    "ttft_p99_ms": ("ttft_ms", "p99"),
+    "ttft_p50_ms": ("ttft_ms", "p50"),
+    "tpot_p50_ms": ("tpot_ms", "p50"),
+    "e2e_p99_ms": ("e2e_ms", "p99"),
+}
+"""Metric of a history → where a step of the report has it."""
+
+RATES = ("goodput_rps", "output_tokens_per_s", "requests_per_s", "success_rate", "attainment")
+METRICS = (*TREND, *RATES, "cost_usd")
+
+
+def of_report(report: Row) -> tuple[Row, list[Row]]:
+    """(the run's figures, its steps' points with ``low`` and ``high`` of 95 % where the report has them)."""
+    steps = report["steps"]
+    totals = report["totals"]
+    figures: Row = {
+        "requests": totals["requests"],
+        "ok": totals["ok"],
+        "success_rate": totals["success_rate"],
+        "duration_s": report["run"]["duration_s"],
+        "cost_usd": totals["cost"]["usd"],
+    }
+    for metric, (latency, percentile) in TREND.items():
+        figures[metric] = _last(step[latency][percentile] for step in steps)
+    for metric in RATES:
+        if metric not in figures:
+            figures[metric] = _last(step[metric] for step in steps)
+    return figures, [point for step in steps for point in _points(step)]
+
+
+def _last(values: Any) -> Any:
+    known = [value for value in values if value is not None]
+    return known[-1] if known else None
+
+
+def _points(step: Row) -> list[Row]:
+    about = {"step_id": step["step_id"], "label": step["label"]}
+    found: list[tuple[str, float | None, float | None, float | None]] = [
+        (metric, step[latency][percentile], *_interval(step[latency], percentile))
+        for metric, (latency, percentile) in TREND.items()
+    ]
+    found += [(metric, step[metric], None, None) for metric in RATES]
+    found.append(("cost_usd", step["cost"]["usd"], None, None))
+    return [
+        about | {"metric": metric, "value": value, "low": low, "high": high}
+        for metric, value, low, high in found
+        if value is not None
+    ]
+
+
+def _interval(latency: Row, percentile: str) -> tuple[float | None, float | None]:
+    found = (latency.get("intervals") or {}).get(percentile)
+    return (found[0], found[1]) if found else (None, None)

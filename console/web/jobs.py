@@ -1,0 +1,179 @@
+"""What a box can be asked: each job takes a dict of plain values and gives (facts, bytes). Runs in the box's process alone."""
+
+from __future__ import annotations
+
+import io
+import json
+import tempfile
+from collections.abc import Callable
+from importlib import resources
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from generator.errors import QueryError
+
+Job = dict[str, Any]
+Done = tuple[dict[str, Any], bytes]
+
+
+def do(job: Job) -> Done:
+    return _JOBS[job["op"]](job)
+
+
+def _plan(job: Job) -> Done:
+    """A scenario read, admitted, planned: nothing is sent, nothing is written.
+
+    ``text`` or ``shipped``, ``flags``, ``sets``, ``base``, ``rules``; → the resolved scenario and what the run would do.
+    """
+    from console import endpoint, forecast
+    from console.web import admission
+    from generator import plan, scenario
+
+    rules = admission.Rules(**_rules(job["rules"]))
+    shipped = job.get("shipped")
+    if shipped is not None:
+        read = scenario.load(shipped, job["flags"], job["sets"])
+    else:
+        read = scenario.load_text(job["text"], "scenario", Path(job["base"]), job["flags"], job["sets"])
+    admission.check_read(read, rules)
+    for options in read.simulators.values():
+        endpoint.checked(options)
+    planned = plan.make(read, "planned")
+    admission.check_size(planned, rules)
+    first = next(iter(planned.plan.targets.values()))
+    form = next(iter(read.form.target_forms().values()))
+    facts = {
+        "name": planned.plan.name,
+        "seed": planned.plan.seed,
+        "scenario": read.text(),
+        "digest": f"sha256:{read.digest()}",
+        "model": first.model,
+        "provider": form.provider,
+        "target": ", ".join(t.url for t in planned.plan.targets.values()),
+        "lanes": admission.lanes(read),
+        "env_names": admission.names_used(read),
+        "warnings": planned.warnings,
+        "plan": json.loads(forecast.as_json(planned)),
+        "text": forecast.as_text(planned),
+    }
+    return facts, b""
+
+
+def _rules(told: Job) -> Job:
+    return told | {
+        "targets": None if told["targets"] is None else tuple(told["targets"]),
+        "folders": (*told["folders"], str(resources.files("scenarios"))),
+    }
+
+
+def _report(job: Job) -> Done:
+    from console import judged
+    from generator.run_dir import RunDir
+
+    with judged.judged(RunDir(Path(job["path"]))) as j:
+        if job["form"] not in judged.FORMS:
+            raise QueryError(f"no form {job['form']!r}; there are: {', '.join(judged.FORMS)}")
+        text = judged.with_texts(j) if job.get("texts") and job["form"] == "html" else judged.FORMS[job["form"]](j)
+        return {"verdict": j.verdict.verdict}, text.encode()
+
+
+def _judge(job: Job) -> Done:
+    """What the catalogue keeps of a run that was made elsewhere. Writes nothing into its folder."""
+    from console import judged
+    from console.web import figures
+    from generator.run_dir import RunDir
+
+    with judged.judged(RunDir(Path(job["path"]))) as j:
+        known, points = figures.of_report(j.report)
+        return {
+            "verdict": j.verdict.verdict,
+            "reasons": list(j.verdict.reasons),
+            "figures": known,
+            "points": points,
+        }, b""
+
+
+def _results(job: Job) -> Done:
+    from analysis import catalog, database
+    from generator.run_dir import RunDir
+
+    with database.open_runs([RunDir(Path(job["path"]))], memory_limit=job["memory"]) as con:
+        rows = catalog.run(con, "request_results", first=job["first"], most=job["most"]).dicts()
+        total = rows[0]["of"] if rows else con.sql("SELECT count(*) FROM requests WHERE step_id >= 0").fetchall()[0][0]
+        texts = {}
+        if rows:
+            ids = ", ".join(str(int(row["request_id"])) for row in rows)
+            asked = con.execute(f"SELECT request_id, prompt, response FROM texts WHERE request_id IN ({ids})")
+            texts = {number: (prompt, response) for number, prompt, response in asked.fetchall()}
+    for row in rows:
+        row["prompt"], row["response"] = texts.get(row["request_id"], (None, None))
+    return {"total": total}, orjson.dumps(rows, default=str)
+
+
+def _query(job: Job) -> Done:
+    """A named query with ``params``, or one SELECT, of the run at ``path``; at most ``rows`` rows as json, csv or parquet."""
+    from analysis import catalog, database
+    from generator.run_dir import RunDir
+
+    with database.open_runs(
+        [RunDir(Path(job["path"]))],
+        memory_limit=job["memory"],
+        threads=2,
+        temp_directory=Path(tempfile.gettempdir()) / "openloop-nothing-is-written-here",
+    ) as con:
+        if job.get("name") is not None:
+            found = catalog.run(con, job["name"], **job["params"])
+            columns, rows = list(found.columns), iter(found.rows)
+        else:
+            reader = catalog.arrow(con, job["sql"])
+            columns = list(reader.schema.names)
+            rows = (row for batch in reader for row in zip(*(c.to_pylist() for c in batch.columns), strict=True))
+        kept = list(islice(rows, job["rows"]))
+        more = next(rows, None) is not None
+    return {"columns": columns, "rows": len(kept), "cut": more}, _FORMS[job["form"]](columns, kept)
+
+
+def _as_json(_: list[str], rows: list[tuple[Any, ...]]) -> bytes:
+    # A join may give a name twice, which an object cannot hold; NaN and infinity become null.
+    return orjson.dumps(rows, default=str, option=orjson.OPT_NON_STR_KEYS)
+
+
+def _as_csv(columns: list[str], rows: list[tuple[Any, ...]]) -> bytes:
+    from console.rows import write_csv
+
+    out = io.StringIO()
+    write_csv(columns, iter(rows), out)
+    return out.getvalue().encode()
+
+
+def _as_parquet(columns: list[str], rows: list[tuple[Any, ...]]) -> bytes:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    named = [f"{name}_{n}" if name in columns[:n] else name for n, name in enumerate(columns)]
+    out = io.BytesIO()
+    pq.write_table(pa.table({name: [row[n] for row in rows] for n, name in enumerate(named)}), out)
+    return out.getvalue()
+
+
+_FORMS = {"json": _as_json, "csv": _as_csv, "parquet": _as_parquet}
+
+
+def _compare(job: Job) -> Done:
+    from console import compared
+    from generator.run_dir import RunDir
+
+    return {}, orjson.dumps(compared.compared(RunDir(Path(job["a"])), RunDir(Path(job["b"]))), default=str)
+
+
+_JOBS: dict[str, Callable[[Job], Done]] = {
+    "plan": _plan,
+    "report": _report,
+    "judge": _judge,
+    "results": _results,
+    "query": _query,
+    "compare": _compare,
+}

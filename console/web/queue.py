@@ -1,0 +1,233 @@
+"""The queue: which benchmark runs next, and what became of those that ran. One thread; the database is its memory.
+
+So many at a time of one target, so many in all. What is queued is in the database, what runs is a process of its own: a service that is
+killed and started again finds both, seals what was cut off, says so, and goes on.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from console import exits
+from console.web import runs
+from console.web.catalogue.store import Point, Store
+from console.web.catalogue.tables import BenchmarkRow
+from console.web.runs import Child
+from console.web.settings import Settings
+from console.web.states import Event, State
+
+_LOOK_S = 0.25
+_LEAVE_S = 20.0
+_OVERTIME_S = 300.0
+"""What a run may take beyond the longest that is allowed, for draining and sealing."""
+
+_OVER = (exits.GOOD, exits.INVALID, exits.THRESHOLD)
+"""Exit codes of a run that came to its end."""
+
+log = logging.getLogger(__name__)
+
+
+def now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+class Queue:
+    """``over`` is called with the id of each benchmark that reached its end, from the queue's thread."""
+
+    def __init__(self, settings: Settings, store: Store, over: Callable[[str], None]) -> None:
+        self._settings = settings
+        self._store = store
+        self._over = over
+        self._children: dict[str, Child] = {}
+        self._sealing: dict[str, Child] = {}
+        self._lanes: dict[str, list[str]] = {}
+        self._deadline_s: dict[str, float] = {}
+        self._cut: set[str] = set()
+        self._wake = threading.Event()
+        self._closing = False
+        self._thread = threading.Thread(target=self._work, name="queue", daemon=True)
+
+    def start(self) -> None:
+        """Take up what an earlier service left, then begin."""
+        for row in self._store.in_state(State.RUNNING):
+            self._cut.add(row.id)
+            self._lanes[row.id] = row.lanes
+            left = Child(row.id, row.pid or 0, row.pid_created_s or 0.0)
+            if row.pid is None or not left.alive():
+                self._seal(row.id)
+            else:
+                # Its input closed with that service, so it drains and seals by itself.
+                left.interrupt()
+                self._children[row.id] = left
+                self._deadline_s[row.id] = time.monotonic() + _OVERTIME_S
+        self._thread.start()
+
+    def close(self) -> None:
+        """Let all that runs drain and seal; what is not done soon, the next service finds."""
+        self._closing = True
+        self._wake.set()
+        self._thread.join()
+        for benchmark_id, child in self._children.items():
+            self._cut.add(benchmark_id)
+            child.leave()
+        end_s = time.monotonic() + _LEAVE_S
+        while (self._children or self._sealing) and time.monotonic() < end_s:
+            self._reap()
+            time.sleep(_LOOK_S)
+
+    def look(self) -> None:
+        """Something was added, or is to be stopped."""
+        self._wake.set()
+
+    def running(self) -> list[str]:
+        return [*self._children, *self._sealing]
+
+    def _work(self) -> None:
+        while not self._closing:
+            try:
+                self._reap()
+                self._stop()
+                self._begin()
+            except Exception:
+                # The queue must outlive a database that is away for a moment.
+                log.exception("the queue stumbled")
+                time.sleep(1)
+            self._wake.wait(_LOOK_S)
+            self._wake.clear()
+
+    # -- begin ----------------------------------------------------------------------------------------------------------------
+
+    def _begin(self) -> None:
+        free = self._settings.at_once - len(self._children) - len(self._sealing)
+        busy = Counter(lane for lanes in self._lanes.values() for lane in lanes)
+        waiting = self._store.in_state(State.QUEUED) if free > 0 else ()
+        for row in waiting:
+            if free <= 0:
+                return
+            if any(busy[lane] >= self._settings.per_target for lane in row.lanes):
+                # Those behind it that want the same target wait, too: first come, first served.
+                busy.update(dict.fromkeys(row.lanes, self._settings.per_target))
+                continue
+            if self._launch(row):
+                busy.update(row.lanes)
+                free -= 1
+
+    def _launch(self, row: BenchmarkRow) -> bool:
+        folder = self.folder(row.id)
+        try:
+            if not self._store.move(row.id, Event.START, started_ms=now_ms()):
+                return False
+            child = runs.start("run", folder, self._settings.runs_dir.resolve(), row.id, row.env_names)
+        except OSError as e:
+            self._end(row.id, Event.FAIL, error=f"its process could not be started: {e.strerror}")
+            return False
+        self._store.set(row.id, pid=child.pid, pid_created_s=child.created_s)
+        self._children[row.id] = child
+        self._lanes[row.id] = row.lanes
+        self._deadline_s[row.id] = time.monotonic() + self._settings.limits.duration_s + _OVERTIME_S
+        return True
+
+    # -- stop -----------------------------------------------------------------------------------------------------------------
+
+    def _stop(self) -> None:
+        for benchmark_id, child in self._children.items():
+            if time.monotonic() > self._deadline_s[benchmark_id]:
+                log.warning("%s: longer than a run may take; it is cut", benchmark_id)
+                child.kill()
+
+    def stop(self, benchmark_id: str) -> bool:
+        """Whether there was something to stop. What was sent is drained, judged and kept; asked again, what is in flight is cut."""
+        if self._store.move(benchmark_id, Event.STOP, only=State.QUEUED, ended_ms=now_ms(), figured=True):
+            self._over(benchmark_id)
+            return True
+        child = self._children.get(benchmark_id)
+        if child is None:
+            return benchmark_id in self._sealing
+        self._store.set(benchmark_id, stop_asked=True)
+        child.interrupt()
+        return True
+
+    # -- end ------------------------------------------------------------------------------------------------------------------
+
+    def _reap(self) -> None:
+        for benchmark_id, child in list(self._children.items()):
+            if not child.alive():
+                del self._children[benchmark_id]
+                self._deadline_s.pop(benchmark_id, None)
+                self._ended(benchmark_id)
+        for benchmark_id, child in list(self._sealing.items()):
+            if not child.alive():
+                del self._sealing[benchmark_id]
+                self._sealed(benchmark_id)
+
+    def _ended(self, benchmark_id: str) -> None:
+        said = runs.ended(self.folder(benchmark_id))
+        if said is None:
+            self._cut.add(benchmark_id)
+            self._seal(benchmark_id)
+            return
+        self._keep(benchmark_id, said)
+        code, asked = said["code"], self._asked(benchmark_id)
+        if benchmark_id in self._cut:
+            event = Event.CUT
+        elif asked and said.get("interrupted"):
+            event = Event.STOP
+        elif code in _OVER and not said.get("error"):
+            event = Event.END
+        else:
+            event = Event.FAIL
+        self._end(benchmark_id, event, error=said.get("error") or _WHY.get(event, _CODES.get(code)), exit_code=code)
+
+    def _asked(self, benchmark_id: str) -> bool:
+        found = self._store.get(benchmark_id)
+        return found is not None and found[0].stop_asked
+
+    def _seal(self, benchmark_id: str) -> None:
+        """What is left of a run whose process died: sealed by another, or nothing, where it never began to record."""
+        path = self._settings.runs_dir / benchmark_id
+        if (path / "manifest.json").exists():
+            folder = self.folder(benchmark_id)
+            folder.mkdir(parents=True, exist_ok=True)
+            self._sealing[benchmark_id] = runs.start(
+                "seal", folder, self._settings.runs_dir.resolve(), benchmark_id, ()
+            )
+        else:
+            self._end(benchmark_id, Event.CUT, error="cut off before anything was recorded", figured=True)
+
+    def _sealed(self, benchmark_id: str) -> None:
+        said = runs.ended(self.folder(benchmark_id)) or {"error": "what was recorded could not be sealed"}
+        self._keep(benchmark_id, said)
+        words = runs.last_words(self.folder(benchmark_id))
+        error = said.get("error") or f"{_WHY[Event.CUT]}{f': {words[-300:]}' if words else ''}"
+        self._end(benchmark_id, Event.CUT, error=error)
+
+    def _keep(self, benchmark_id: str, said: dict[str, Any]) -> None:
+        if "figures" in said:
+            points = [Point(**point) for point in said["points"]]
+            self._store.set(benchmark_id, verdict=said["verdict"], reasons=said["reasons"])
+            self._store.set_figures(benchmark_id, said["figures"], points)
+
+    def _end(self, benchmark_id: str, event: Event, **values: Any) -> None:
+        self._cut.discard(benchmark_id)
+        self._lanes.pop(benchmark_id, None)
+        self._store.move(benchmark_id, event, ended_ms=now_ms(), pid=None, **values)
+        self._over(benchmark_id)
+
+    def folder(self, benchmark_id: str) -> Path:
+        return self._settings.own_dir / "benchmarks" / benchmark_id
+
+
+_WHY = {
+    Event.CUT: "cut off before its end; what was recorded by then was sealed",
+    Event.STOP: None,
+}
+_CODES = {
+    exits.NO_SUCCESS: "no request succeeded",
+    exits.INTERRUPTED: "its process was told to stop, not by this service",
+}

@@ -1,0 +1,93 @@
+"""Processes that run benchmarks: started, watched, told to stop, and found again by a service that was started anew."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import orjson
+import psutil
+
+from console.web import box
+
+_LOG_CHARS = 2000
+
+
+@dataclass(slots=True)
+class Child:
+    """``process`` is None where an earlier service started it."""
+
+    id: str
+    pid: int
+    created_s: float
+    process: subprocess.Popen[bytes] | None = None
+
+    def alive(self) -> bool:
+        if self.process is not None:
+            return self.process.poll() is None
+        try:
+            found = psutil.Process(self.pid)
+            # A pid is given out again; the instant of its start is not.
+            return abs(found.create_time() - self.created_s) < 0.1 and found.status() != psutil.STATUS_ZOMBIE
+        except psutil.NoSuchProcess:
+            return False
+
+    def interrupt(self) -> None:
+        """As Ctrl-C: stop issuing, drain, seal. Once more cuts what is in flight."""
+        if self.alive():
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGTERM)
+
+    def kill(self) -> None:
+        """Its workers end when they find it gone."""
+        if self.alive():
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGKILL)
+        if self.process is not None:
+            self.process.wait()
+
+    def leave(self) -> None:
+        """Close its standard input, which ends it as ``interrupt`` does, whoever is left to watch."""
+        if self.process is not None and self.process.stdin is not None:
+            self.process.stdin.close()
+
+
+def start(what: Literal["run", "seal"], folder: Path, runs_dir: Path, run_id: str, env_names: Sequence[str]) -> Child:
+    """``env_names``: variables of this server's environment that the run may read; no others reach it."""
+    given = {name: os.environ[name] for name in env_names if name in os.environ}
+    (folder / "end.json").unlink(missing_ok=True)
+    with (folder / "child.log").open("ab") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "console.web.child", what, str(folder), str(runs_dir), run_id],
+            stdin=subprocess.PIPE,
+            stdout=log,
+            stderr=log,
+            env=box.environment(given | {"OPENLOOP_GIVEN": ",".join(given)}),
+            start_new_session=True,
+        )
+    return Child(run_id, process.pid, psutil.Process(process.pid).create_time(), process)
+
+
+def ended(folder: Path) -> dict[str, Any] | None:
+    """What a run's process said in the end; None where it did not get so far."""
+    try:
+        found = orjson.loads((folder / "end.json").read_bytes())
+    except (OSError, orjson.JSONDecodeError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def last_words(folder: Path) -> str:
+    """The end of what it wrote to its log."""
+    try:
+        text = (folder / "child.log").read_text(errors="replace")
+    except OSError:
+        return ""
+    return text[-_LOG_CHARS:].strip()

@@ -1,0 +1,85 @@
+"""What somebody submitted → what the planner is asked: a scenario's text, flags laid over it, settings of single keys."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from console.web.settings import Settings
+from console.web.shapes import Submission
+from generator import scenario
+from generator.errors import ScenarioError
+
+PROMPTS = "prompts.jsonl"
+
+_OF_TARGET = ("provider", "target", "api", "model")
+_OF_LOAD = ("concurrency", "rate", "duration", "requests", "input_tokens", "output_tokens")
+
+
+def asked(form: Submission, settings: Settings, own: Path | None) -> dict[str, Any]:
+    """``shipped`` or ``text`` with ``base``, ``flags`` and ``sets``. Raises ScenarioError where the form contradicts itself."""
+    flags = {name: _flag(value) for name in (*_OF_TARGET, *_OF_LOAD) if (value := getattr(form, name)) is not None}
+    sets = [f"{path}={json.dumps(value)}" for path, value in form.overrides.items()]
+    told: dict[str, Any] = {"flags": flags, "sets": sets, "base": str(settings.data_dir or "/nonexistent")}
+    if isinstance(form.scenario, str) and form.scenario in scenario.shipped():
+        told["shipped"] = form.scenario
+    elif form.scenario is not None:
+        text = form.scenario if isinstance(form.scenario, str) else _yaml(form.scenario)
+        if len(text.encode()) > settings.limits.scenario_bytes:
+            raise ScenarioError(f"the scenario is longer than {settings.limits.scenario_bytes:,} bytes")
+        told["text"] = text
+    else:
+        told["text"] = _yaml(_smallest(form, settings, flags))
+    if form.prompts:
+        if len(form.prompts) > settings.limits.prompts:
+            raise ScenarioError(f"prompts: at most {settings.limits.prompts:,} are taken, not {len(form.prompts):,}")
+        if own is not None:
+            sets.append(f"workload.prompts={json.dumps(str(own / PROMPTS))}")
+    if form.name is not None:
+        sets.append(f"name={json.dumps(form.name)}")
+    keep = form.keep_texts if form.keep_texts is not None or not form.prompts else True
+    if keep is not None:
+        sets.append(f"record.texts={'all' if keep else 'none'}")
+    return told
+
+
+def _smallest(form: Submission, settings: Settings, flags: dict[str, Any]) -> dict[str, Any]:
+    """A scenario of what is not said otherwise: the service's target, one slot, each prompt once."""
+    target: dict[str, Any] = {}
+    if form.provider is None and form.target is None:
+        if settings.provider is not None:
+            target["provider"] = settings.provider
+        else:
+            target["url"] = settings.target
+    if form.model is None and settings.model is not None:
+        target["model"] = settings.model
+    if "concurrency" not in flags and "rate" not in flags:
+        flags["concurrency"] = "1"
+    if form.prompts and "duration" not in flags and "requests" not in flags:
+        flags["requests"] = str(len(form.prompts))
+    return {"target": target}
+
+
+def _flag(value: Any) -> str:
+    """As it would stand on the command line."""
+    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _yaml(value: dict[str, Any]) -> str:
+    return yaml.safe_dump(value, sort_keys=False, allow_unicode=True)
+
+
+def given(names: Iterable[str]) -> dict[str, str]:
+    """Variables of the server's environment by these names, where they are set."""
+    return {name: os.environ[name] for name in names if name in os.environ}
+
+
+def check_webhook(url: str | None, settings: Settings) -> None:
+    """Raises ScenarioError where nobody allowed this address to be told."""
+    if url is not None and not settings.webhook_hosts:
+        raise ScenarioError("webhook: this service tells nobody")

@@ -13,7 +13,7 @@ from typing import Any
 
 from duckdb import DuckDBPyConnection
 
-from analysis.report import comparison, costs, figures, limits, parts, texts, wording
+from analysis.report import comparison, costs, figures, intervals, limits, parts, texts, wording
 from analysis.report.style import OUTCOME_COLOURS, ramp
 from analysis.report.terms import TERMS
 
@@ -61,7 +61,9 @@ def page(
     steps = [_step(step, index, report["steps"]) for index, step in enumerate(report["steps"])]
     rules = [_rule(rule, steps) for rule in report["verdict"]["rules"]]
     rules.sort(key=lambda rule: list(_STATES).index(rule["state"]))
-    thresholds = [t | {"label": _label(t["step_id"], steps)} for t in report["thresholds"]]
+    thresholds = [
+        t | {"label": _label(t["step_id"], steps), "state": wording.threshold_state(t)} for t in report["thresholds"]
+    ]
     return template.render(
         run=report["run"],
         verdict=report["verdict"],
@@ -82,6 +84,7 @@ def page(
         compared_told=comparison.sentences(report["comparison"]) if report["comparison"] else [],
         compared_notes=comparison.notes(report["comparison"]),
         parts=parts.tables(report),
+        intervals=intervals.tables(report),
         limits=limits.tables(report),
         limits_told=limits.sentences(report),
         limits_assumed=limits.assumptions(report),
@@ -155,6 +158,8 @@ def rules_summary(rules: list[dict[str, Any]]) -> str:
 def meaning(report: dict[str, Any]) -> str:
     """The verdict in a sentence."""
     tail = " The run was interrupted; what it had recorded by then is here." if report["run"]["interrupted"] else ""
+    if stop := report["run"]["aborted"]:
+        tail += f" The threshold {stop['rule']} stopped it: {stop['told']}."
     if report["verdict"]["verdict"] == "VALID":
         return "The generator kept to its schedule and its clocks: the figures below describe the target." + tail
     return "The figures below may describe the generator rather than the target. All data is kept and shown." + tail

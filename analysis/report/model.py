@@ -13,7 +13,7 @@ from typing import Any
 from duckdb import DuckDBPyConnection
 
 from analysis import catalog, compare, ratelimit, thresholds
-from analysis.report import costs, parts
+from analysis.report import costs, intervals, parts
 from analysis.report.wording import METRICS, PERCENTILES, load
 from analysis.validity import Rule, Verdict
 
@@ -34,6 +34,7 @@ def build(con: DuckDBPyConnection, manifest: Row, verdict: Verdict) -> Row:
     tables = {name: _by_step(con, name) for name in _STEP_QUERIES}
     latencies = {(r["step_id"], r["metric"]): r for r in catalog.run(con, "latency_summary").dicts()}
     withheld = catalog.run(con, "withheld").dicts()
+    bounds = intervals.gather(con)
     ended = catalog.run(con, "outcomes").dicts()
     outcomes = [r for r in ended if r["phase"] == "main"]
     planned = [r for r in ended if r["phase"] == "planned"]
@@ -44,6 +45,8 @@ def build(con: DuckDBPyConnection, manifest: Row, verdict: Verdict) -> Row:
         facts = {name: rows.get(step_id, {}) for name, rows in tables.items()}
         reasons = [r for r in withheld if r["step_id"] == step_id]
         metrics = {m: _latency(latencies.get((step_id, m.removesuffix("_ms"))), m, reasons) for m in METRICS}
+        for metric, latency in metrics.items():
+            latency["intervals"] = intervals.of_metric(bounds.get((step_id, metric), []), latency["withheld"])
         counts = _counts(r for r in outcomes if r["step_id"] == step_id)
         given_up = _counts(r for r in planned if r["step_id"] == step_id)
         steps.append(_step(window, labels[step_id], facts, counts, given_up) | metrics)
@@ -64,7 +67,7 @@ def build(con: DuckDBPyConnection, manifest: Row, verdict: Verdict) -> Row:
         "rate_limit": ratelimit.judge(con),
         "comparison": compare.judge(con),
         "errors": _errors(outcomes),
-        "thresholds": thresholds.judge(con, manifest.get("thresholds") or ()),
+        "thresholds": thresholds.judge(con, manifest.get("thresholds") or (), manifest.get("aborted")),
     }
 
 
@@ -110,9 +113,11 @@ def _latency(row: Row | None, metric: str, withheld: list[Row]) -> Row:
     row = row or {}
     found: Row = {key: _finite(row.get(f"{key.replace('_', '')}_ms")) for key in _PLAIN} | {"n": row.get("n") or 0}
     reasons = {str(r["figure"]).replace(".", "_"): r["reason"] for r in withheld if f"{r['metric']}_ms" == metric}
+    # A relation that withholds for reasons of its own (icl) has NULL already; what steadiness forbids, it does not know.
+    found |= dict.fromkeys(reasons)
     adjusted: Row = {}
     for key in ADJUSTED if row.get("adjusted_p50_ms") is not None else ():
-        value = row[f"adjusted_{key}_ms"]
+        value = row[f"adjusted_{key}_ms"] if key not in reasons else None
         adjusted[key] = _finite(value)
         if value is not None and math.isinf(value):
             reasons[f"adjusted.{key}"] = f"infinite: more than {(1 - PERCENTILES[key]) * 100:.3g} % of requests failed"
@@ -244,6 +249,7 @@ def _run(manifest: Row, windows: list[Row]) -> Row:
         "transport": plan.get("transport"),
         "stamp_source": manifest.get("stamp_source"),
         "interrupted": bool(manifest.get("interrupted")),
+        "aborted": manifest.get("aborted"),
         "lost_workers": manifest.get("lost_workers") or [],
         "targets": [
             {"name": name, "url": t.get("url"), "api": t.get("api"), "model": t.get("model"), "price": prices.get(name)}
@@ -251,6 +257,7 @@ def _run(manifest: Row, windows: list[Row]) -> Row:
         ],
         "budget": manifest.get("budget"),
         "slo": manifest.get("slo"),
+        "slo_preset": manifest.get("slo_preset"),
         "warnings": manifest.get("warnings") or [],
     }
 

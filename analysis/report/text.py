@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from analysis.report import comparison, costs, limits, parts, wording
+from analysis.report import comparison, costs, intervals, limits, parts, repeats, wording
 from analysis.report.wording import number, share
 
 Row = dict[str, Any]
@@ -33,6 +33,8 @@ _HEADINGS = (
 )
 
 _TONES = {"VALID": "bold green", "INVALID": "bold red"}
+_MARKS = {"INVALID": ("✕", "red"), "WARN": ("!", "yellow"), "WITHHELD": ("–", "cyan")}
+"""Level of a broken rule → its mark and colour."""
 
 
 def render(report: Row, *, width: int = 116, colour: bool = False) -> str:
@@ -49,7 +51,7 @@ def render(report: Row, *, width: int = 116, colour: bool = False) -> str:
         console.print(_steps(report["steps"]))
     else:
         console.print("No step was recorded.\n")
-    for part in parts.tables(report):
+    for part in (*intervals.tables(report), *parts.tables(report)):
         console.print()
         console.print(_part(part))
     _limits(console, report)
@@ -79,26 +81,51 @@ def render_comparison(found: Row, *, width: int = 116, colour: bool = False) -> 
     return "\n".join(line.rstrip() for line in out.getvalue().split("\n")).rstrip() + "\n"
 
 
+def render_repeats(report: Row, *, width: int = 116, colour: bool = False) -> str:
+    """Several runs of one plan as one, in the same form."""
+    out = io.StringIO()
+    console = _console(out, width, colour)
+    verdict = report["verdict"]
+    title = report["group"] or report["name"] or "runs"
+    console.print(Text.assemble((verdict, _TONES.get(verdict, "bold")), "  ", (wording.printable(title), "bold")))
+    console.print(Text(wording.printable(f"  {repeats.ended(report)}")))
+    console.print()
+    for line in repeats.sentences(report):
+        console.print(Text(wording.printable(line), "bold"))
+    for table in repeats.tables(report):
+        console.print()
+        console.print(_part(table))
+    console.print()
+    for line in repeats.notes(report):
+        console.print(Text(wording.printable(line), "yellow" if line.startswith("!") else "dim"))
+    return "\n".join(line.rstrip() for line in out.getvalue().split("\n")).rstrip() + "\n"
+
+
 def _verdict(console: Console, report: Row) -> None:
     verdict = report["verdict"]["verdict"]
     console.print(
         Text.assemble((verdict, _TONES.get(verdict, "bold")), "  ", (wording.printable(report["run"]["name"]), "bold"))
     )
     console.print(Text("  " + wording.own_error(report["generator"])))
-    for reason in report["verdict"]["reasons"]:
-        console.print(Text(f"  ✕ {wording.printable(reason)}", "red"))
-    warned: dict[str, list[Row]] = {}
-    for rule in report["verdict"]["rules"]:
-        if rule["broken"] and rule["level"] == "WARN":
-            warned.setdefault(rule["name"], []).append(rule)
-    # A rule of many steps is told once, of the first: the same advice twenty times over hides what else there is.
-    for rule, *others in warned.values():
-        step = next((s["label"] for s in report["steps"] if s["step_id"] == rule["step_id"]), None)
-        where = f" in {wording.printable(step)}" if step else ""
-        where += f" and {len(others)} more {'step' if len(others) == 1 else 'steps'}" if others else ""
-        told = f"  ! {rule['name']}{where}: {rule['figure']} (limit {rule['limit']}). {rule['advice']}"
-        console.print(Text(wording.printable(told), "yellow"))
+    for level, (mark, tone) in _MARKS.items():
+        broken: dict[str, list[Row]] = {}
+        for rule in report["verdict"]["rules"]:
+            if rule["broken"] and rule["level"] == level:
+                broken.setdefault(rule["name"], []).append(rule)
+        # A rule of many steps is told once, of the first: the same advice twenty times over hides what else there is.
+        for found in broken.values():
+            console.print(Text(wording.printable(f"  {mark} {_told(found, report['steps'])}"), tone))
     console.print()
+
+
+def _told(rules: list[Row], steps: list[Row]) -> str:
+    """What is wrong, where, and what to do about it."""
+    rule = rules[0]
+    elsewhere = len({r["step_id"] for r in rules} - {rule["step_id"]})
+    step = next((s["label"] for s in steps if s["step_id"] == rule["step_id"]), None)
+    where = f" in {step}" if step else ""
+    where += f" and {elsewhere} more {'step' if elsewhere == 1 else 'steps'}" if elsewhere else ""
+    return f"{rule['name']}{where}: {rule['figure']} (limit {rule['limit']}). {rule['advice']}"
 
 
 def _run(console: Console, run: Row, steps: int) -> None:
@@ -106,7 +133,7 @@ def _run(console: Console, run: Row, steps: int) -> None:
         console.print(
             Text(wording.printable(f"{target['model'] or 'no model named'} at {target['url']} ({target['api']})"))
         )
-    ended = ", interrupted" if run["interrupted"] else ""
+    ended = ", interrupted" if run["interrupted"] else ", stopped by a threshold" if run["aborted"] else ""
     facts = [
         wording.moment(run["created"]),
         f"{wording.seconds(run['duration_s'])} of load in {steps} {'step' if steps == 1 else 'steps'}{ended}",

@@ -83,7 +83,7 @@ def _cut(evidence: Evidence) -> Iterator[Rule]:
 
 def _withheld(evidence: Evidence) -> Iterator[Rule]:
     """One row for all metrics of a step whose figure is not printed for the same reason."""
-    rows = evidence.rows("withheld")
+    rows = [r for r in evidence.rows("withheld") if r["rule"] == "enough_data"]
     for step_id, figure, reason in sorted({(r["step_id"], r["figure"], r["reason"]) for r in rows}):
         metrics = ", ".join(
             r["metric"] for r in rows if (r["step_id"], r["figure"], r["reason"]) == (step_id, figure, reason)

@@ -70,3 +70,34 @@ CREATE OR REPLACE MACRO profile_summary(x, bound) AS {
     max_ms: max(x),
     bound_p50_ms: percentile(bound, 0.5)
 };
+
+-- How much more the share of hits varies between stretches of time than independence allows. hits, sizes: counts of each stretch, in
+-- the order of time. Neighbouring stretches resemble one another while dependence reaches further than a stretch is long, so their
+-- lag-1 autocorrelation widens what they vary, as for an autoregressive process (Steiger et al. 2005, ASAP3), after the bias of
+-- -(1 + 4r)/m that m values have (Marriott & Pope 1954). 0.8 at most: thirty stretches cannot tell more than a ninefold widening.
+CREATE OR REPLACE MACRO deviations(hits, sizes) AS
+    list_transform(range(1, len(hits) + 1), lambda i: hits[i] / sizes[i] - list_sum(hits) / list_sum(sizes));
+
+CREATE OR REPLACE MACRO sum_of_squares(x, weights) AS list_sum(list_transform(range(1, len(x) + 1), lambda i: weights[i] * x[i] * x[i]));
+
+CREATE OR REPLACE MACRO lag_one(x) AS
+    list_sum(list_transform(range(1, len(x)), lambda i: x[i] * x[i + 1]))
+    / nullif(list_sum(list_transform(x, lambda value: value * value)), 0);
+
+CREATE OR REPLACE MACRO persistence(x) AS least(0.8, greatest(0, coalesce(lag_one(x) + (1 + 4 * lag_one(x)) / len(x), 0)));
+
+CREATE OR REPLACE MACRO widening(r) AS (1 + r) / (1 - r);
+
+CREATE OR REPLACE MACRO dispersion(hits, sizes) AS
+    sum_of_squares(deviations(hits, sizes), sizes) / (len(hits) - 1)
+    / nullif(list_sum(hits) / list_sum(sizes) * (1 - list_sum(hits) / list_sum(sizes)), 0);
+
+-- As many independent values would be as sure.
+CREATE OR REPLACE MACRO effective_n(hits, sizes) AS
+    list_sum(sizes) / greatest(1, coalesce(dispersion(hits, sizes), 0) * widening(persistence(deviations(hits, sizes))));
+
+-- Student's 97.5 % quantile, to 2 % from two degrees of freedom on (Abramowitz & Stegun 26.7.5): 2.045 of 29.
+CREATE OR REPLACE MACRO student_975(dof) AS 1.96 + 2.372 / dof + 2.823 / dof ^ 2;
+
+-- The smallest n whose two-sided 95 % interval of the p-quantile has both ends. p99: 368.
+CREATE OR REPLACE MACRO least_n_two_sided(p) AS ceil(ln(0.025) / ln(greatest(p, 1 - p)))::BIGINT;

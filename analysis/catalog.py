@@ -12,11 +12,11 @@ import pyarrow as pa
 
 from analysis import database
 from analysis.database import prepare
-from analysis.relations import Column, Parameter, Query, find, literal, load
+from analysis.relations import Column, Parameter, Query, find, literal, load, parameters
 from generator.errors import OpenloopError, QueryError
 from generator.schema import OPTIONAL_TABLES, TABLES
 
-__all__ = ["Column", "Parameter", "Query", "Result", "arrow", "find", "load", "prepare", "query", "run"]
+__all__ = ["Column", "Parameter", "Query", "Result", "arrow", "find", "load", "parameters", "prepare", "query", "run"]
 
 _MISSING = re.compile(r"Table with name (\w+)")
 _TABLES = (*TABLES, *OPTIONAL_TABLES, "runs")
@@ -45,12 +45,13 @@ def run(con: duckdb.DuckDBPyConnection, name: str, **params: Any) -> Result:
     Raises QueryError on a name or parameter that does not exist, RunFolderError where a file turns out damaged.
     """
     found = find(name)
-    values = {p.name: p.default for p in found.parameters}
+    known = {p.name: p for p in parameters(name)}
+    values = {p.name: p.default for p in known.values()}
     for key, value in params.items():
         if key not in values:
             raise QueryError(f"{name} has no parameter {key!r}; it has: {', '.join(values) or 'none'}")
-        values[key] = literal(next(p for p in found.parameters if p.name == key), value)
-    for parameter in found.parameters:
+        values[key] = literal(known[key], value)
+    for parameter in known.values():
         con.execute(f"SET VARIABLE {parameter.name} = {values[parameter.name]}::{parameter.type}")
     return _rows(con, f"FROM {name}" + (f" ORDER BY {', '.join(found.grain)}" if found.grain else ""), [name])
 

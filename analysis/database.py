@@ -32,7 +32,8 @@ _TYPES = {
 }
 _ALL_TABLES = TABLES | OPTIONAL_TABLES
 _SORTED_BY = "run_id, request_id, chunk_index"
-_SLO = ("ttft_ms", "ttft_wire_ms", "ttfo_ms", "tpot_ms", "icl_ms", "e2e_ms", "ntpot_ms", "attainment")
+_SLO_TIMES = ("ttft_ms", "ttft_wire_ms", "ttfo_ms", "tpot_ms", "icl_ms", "e2e_ms", "ntpot_ms")
+_SLO = (*_SLO_TIMES, "fluidity", "fluidity_first_ms", "fluidity_next_ms", "attainment")
 
 DEFAULT_MEMORY = "600MB"
 """DuckDB's own limit; what Arrow, Python and its allocator add keeps a report over 10 million token rows below 1 GiB."""

@@ -210,6 +210,11 @@ def needs(name: str) -> list[Query]:
     return [q for q in queries.values() if q.name in wanted]
 
 
+def parameters(name: str) -> list[Parameter]:
+    """Those of the query and of all that it rests on, each name once: all of them change its rows."""
+    return list({p.name: p for query in needs(name) for p in query.parameters}.values())
+
+
 def literal(parameter: Parameter, value: Any) -> str:
     """A parameter's value as SQL text. Raises QueryError where it is not of the type."""
     if value is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -70,7 +70,7 @@ def code_of(end: RunEnd, report: Mapping[str, Any]) -> int:
         codes.append(exits.NO_SUCCESS)
     if report["verdict"]["verdict"] != "VALID":
         codes.append(exits.INVALID)
-    if not all(found["holds"] for found in report["thresholds"]):
+    if not all(found["holds"] and not found.get("aborted") for found in report["thresholds"]):
         codes.append(exits.THRESHOLD)
     return exits.first(codes)
 
@@ -79,13 +79,17 @@ def create(name: str, runs_dir: Path, run_id: str | None) -> RunDir:
     """The folder of a new run: ``run_id``, else ``<name>-<YYYYMMDD-HHMMSS>`` in UTC, numbered on from -2 where that exists."""
     if run_id is not None:
         return run_dir.create(runs_dir, run_id)
-    word = re.sub(r"[^A-Za-z0-9._-]", "-", name)[:_LONGEST_NAME]
-    base = f"{word}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
-    for number in itertools.count(1):
-        candidate = base if number == 1 else f"{base}-{number}"
+    for candidate in names(name):
         try:
             return run_dir.create(runs_dir, candidate)
         except RunFolderError:
             if not (runs_dir / candidate).is_dir():
                 raise
-    raise AssertionError("itertools.count does not end")
+    raise AssertionError("names does not end")
+
+
+def names(name: str) -> Iterator[str]:
+    """Ids for a run of this name that begins now, best first, without end."""
+    word = re.sub(r"[^A-Za-z0-9._-]", "-", name)[:_LONGEST_NAME]
+    base = f"{word}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
+    return (base if number == 1 else f"{base}-{number}" for number in itertools.count(1))

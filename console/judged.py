@@ -12,6 +12,8 @@ from duckdb import DuckDBPyConnection
 from analysis import database, validity
 from analysis.report import csv, hdr, html, json, junit, model, profile, text
 from analysis.validity import Verdict
+from console import gates
+from generator import thresholds
 from generator.run_dir import RunDir, write_whole
 
 
@@ -27,10 +29,13 @@ class Judged:
 
 
 @contextmanager
-def judged(run: RunDir) -> Iterator[Judged]:
-    """Open a run, sealed or not, and judge it anew. Raises RunFolderError where it is damaged."""
+def judged(run: RunDir, rules: Sequence[str] = ()) -> Iterator[Judged]:
+    """Open a run, sealed or not, and judge it anew, by its own thresholds and then by ``rules``. Raises RunFolderError where it is damaged,
+    QueryError for a rule that means nothing here."""
     manifest = run.read_manifest()
     with database.open_runs([run]) as connection:
+        asked = [thresholds.stored(rule) for rule in gates.rules(connection, rules)]
+        manifest["thresholds"] = [*(manifest.get("thresholds") or ()), *asked]
         verdict = validity.judge(connection, manifest)
         manifest |= {"verdict": verdict.verdict, "reasons": list(verdict.reasons)}
         yield Judged(run, connection, manifest, verdict, model.build(connection, manifest, verdict))
@@ -46,7 +51,9 @@ def _thresholds(report: dict[str, Any]) -> Iterator[str]:
         figure = (
             "nothing to measure" if found["figure"] is None else f"{found['figure']:.4g} against {found['limit']:.4g}"
         )
-        kept = "held" if found["holds"] else "FAILED"
+        kept = "STOPPED THE RUN" if found["aborted"] else "held" if found["holds"] else "FAILED"
+        if found["aborted"]:
+            figure = f"{report['run']['aborted']['told']}; in the end {figure}"
         yield f"threshold {found['rule']}: {kept} in step {found['step_id']} ({found['step']}): {figure}"
 
 

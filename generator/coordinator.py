@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from generator import clock, exact, job, manifest, probing
+from generator import clock, exact, job, manifest, probing, thresholds, tripwires
 from generator.budget import Budget
 from generator.counters import Counters
 from generator.credentials import resolve_plan
@@ -75,6 +75,9 @@ class _Coordinator:
         self._scraping = Scraping(self._note)
         self._meter = Meter(plan, self._counters)
         self._budget = Budget(plan, self._counters)
+        self._tripwires = tripwires.opened(folder.tripwires_path, plan, create=True)
+        self._aborted = False
+        self._starts: dict[int, int] = {}
         self._phase: Phase = "starting"
         self._step: job.Step | None = None
         self._start_ns = 0
@@ -177,6 +180,7 @@ class _Coordinator:
         self._meter.begin(start_ns, self._arrivals(step))
         self._journal.write("start", step_id=step.step_id, start_ns=start_ns)
         self._undrained.append(step.step_id)
+        self._starts[step.step_id] = start_ns
         self._crew.tell_all({"op": "start", "step_id": step.step_id, "start_ns": start_ns})
         await self._crew.until(lambda: self._crew.all_said("issued", step.step_id), None)
         ends = self._ends.get(step.step_id, {})
@@ -207,6 +211,7 @@ class _Coordinator:
             for step_id in step_ids:
                 self._crew.tell_all({"op": "cut", "step_id": step_id, "why": why})
             await self._crew.until(lambda: all(self._crew.all_said("drained", i) for i in step_ids), LEAVE_S)
+        self._keep_thresholds()
         for step_id in list(step_ids):
             if step_id in self._undrained:
                 self._undrained.remove(step_id)
@@ -227,7 +232,7 @@ class _Coordinator:
         return met
 
     def _hopeless(self) -> bool:
-        ended = self._interrupts or self._error or self._budget.stopped
+        ended = self._interrupts or self._error or self._budget.stopped or self._aborted
         return bool(ended or not any(m.alive for m in self._crew.members))
 
     # -- what happens meanwhile ---------------------------------------------------------------------------------------------
@@ -271,6 +276,23 @@ class _Coordinator:
             steps = self._plan.steps
             self._stop_issuing(self._budget.note(self._step.step_id if self._step else None, len(steps)))
 
+    def _keep_thresholds(self) -> None:
+        """Stop for a rule that is broken, as long as there is anything left to stop."""
+        if self._tripwires is None or self._hopeless() or self._phase not in ("step", "drain", "pause"):
+            return
+        if self._phase == "drain" and self._step is self._plan.steps[-1]:
+            return  # all was issued; what the facts say of the rule is the report's to tell
+        now_ns = clock.monotonic_ns()
+        broken = self._tripwires.broken({i: now_ns - self._starts[i] for i in self._undrained})
+        if broken is not None:
+            self._aborted = True
+            run_s = (now_ns - min(self._starts.values())) / 1e9
+            step_s = (now_ns - self._starts[broken.step_id]) / 1e9
+            step = self._plan.steps[broken.step_id].name
+            self._manifest["aborted"] = broken.facts() | {"step": step, "run_s": run_s, "step_s": step_s}
+            what = f"{thresholds.named(broken.rule)} is broken {step_s:.1f} s into step {broken.step_id} ({step})"
+            self._stop_issuing(f"{what}: {broken.told}: no more arrivals, draining")
+
     def _interrupt(self) -> None:
         self._interrupts += 1
         if self._interrupts == 1:
@@ -293,6 +315,7 @@ class _Coordinator:
             await asyncio.sleep(TICK_S)
             self._end_the_deaf()
             self._keep_budget()
+            self._keep_thresholds()
             if self._watch is not None:
                 notes, self._notes = tuple(self._notes), []
                 self._watch(self._meter.read(self._phase, self._step, notes))
@@ -314,6 +337,7 @@ class _Coordinator:
 
     async def _finish(self) -> RunEnd:
         self._note_stop()
+        self._folder.tripwires_path.unlink(missing_ok=True)
         self._manifest["budget"] = self._budget.facts()
         try:
             self._folder.write_manifest(self._manifest)

@@ -23,6 +23,7 @@ from generator.stream import Stream
 from generator.texts import TextKeeper
 from generator.transport.socket import SocketTransport
 from generator.transport.transport import Transport
+from generator.tripwires import Tripwires
 from generator.workload import Prompt, Workload
 
 _LATE = ((1_000_000, INDEX["late_1ms"]), (10_000_000, INDEX["late_10ms"]), (100_000_000, INDEX["late_100ms"]))
@@ -54,6 +55,7 @@ class Desk:
         on_left: Callable[[Stream], None],
         on_closed: Callable[[Stream, str], None],
         texts: TextKeeper | None = None,
+        tripwires: Tripwires | None = None,
     ) -> None:
         self._plan = plan
         self._worker_id = worker_id
@@ -63,6 +65,7 @@ class Desk:
         self._on_left = on_left
         self._on_closed = on_closed
         self._texts = texts
+        self._tripwires = tripwires
         self.in_flight: set[Stream] = set()
         self.unrecorded: Counter[int] = Counter()
         self._apis = {name: table.make(target) for name, target in plan.targets.items()}
@@ -108,6 +111,8 @@ class Desk:
         if cap is not None and len(self.in_flight) >= cap:
             counters[INDEX["dropped"]] += 1
             self._ledger.request(request_row(stream, "dropped", self._plan.run_id, self._worker_id, self._redactor))
+            if self._tripwires is not None:
+                self._tripwires.closed(stream, "dropped", self._worker_id)
             return False
         if counters[_STEP_ID] == step.step_id:
             counters[_STEP_ISSUED] += 1
@@ -183,6 +188,8 @@ class Desk:
         spent, guessed = charge(stream)
         self._counters[_SPENT] += spent
         self._counters[_GUESSED] += guessed
+        if self._tripwires is not None:
+            self._tripwires.closed(stream, outcome, self._worker_id)
         self._on_closed(stream, outcome)
 
     def _give_up(self, stream: Stream, message: str, now_ns: int) -> None:

@@ -15,6 +15,9 @@ from typing import Any, Literal, TypeVar
 
 import orjson
 
+from generator.repetition import Repetition
+from generator.thresholds import Rule
+
 Arrivals = Literal["poisson", "constant", "gamma", "trace", "closed"]
 ConnectionUse = Literal["reuse", "per-request", "cold"]
 TransportName = Literal["socket", "aiohttp"]
@@ -261,10 +264,16 @@ class Step:
     max_in_flight: int | None = None
     planned_arrivals: int | None = None
     mix: tuple[WorkloadSpec, ...] = ()
+    text_seed: int | None = None  # of the words of prompts alone, where a repetition has others
 
     @property
     def closed(self) -> bool:
         return self.arrivals == "closed"
+
+    @property
+    def words_seed(self) -> tuple[int, int]:
+        """As ``seed``, for the words of prompts."""
+        return (self.seed[0] if self.text_seed is None else self.text_seed, self.seed[1])
 
     @property
     def turns(self) -> int | None:
@@ -301,11 +310,13 @@ class Plan:
     segment_rows: int = 262_144
     segment_s: float = 2.0
     slo: dict[str, float] | None = None
-    thresholds: tuple[str, ...] = ()
+    slo_preset: str | None = None
+    thresholds: tuple[Rule, ...] = ()
     warnings: tuple[str, ...] = ()
     budget_usd: float | None = None
     scenario_digest: str = ""
     texts: Texts = field(default_factory=Texts)
+    repetition: Repetition | None = None
 
     def target_of(self, step: Step) -> Target:
         return self.targets[step.target]

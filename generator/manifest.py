@@ -10,7 +10,7 @@ import platform
 from pathlib import Path
 from typing import Any
 
-from generator import clock
+from generator import clock, thresholds
 from generator.job import Plan, Target
 from generator.run_dir import RunDir
 
@@ -35,8 +35,11 @@ def begin(plan: Plan, run: RunDir) -> dict[str, Any]:
         "targets": {n: {"url": t.url, "api": t.api, "model": t.model} for n, t in plan.targets.items()},
         "steps": len(plan.steps),
         "slo": plan.slo,
-        "thresholds": list(plan.thresholds),
+        "slo_preset": plan.slo_preset,
+        "thresholds": [thresholds.stored(rule) for rule in plan.thresholds],
+        "aborted": None,
         "warnings": list(plan.warnings),
+        "repetition": None if plan.repetition is None else dataclasses.asdict(plan.repetition),
         "probe": {},
         "texts": plan.texts.keep,
         "server_metrics": {},

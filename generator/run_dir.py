@@ -54,6 +54,11 @@ class RunDir:
         return self.path / "counters.bin"
 
     @property
+    def tripwires_path(self) -> Path:
+        """Counts of the rules that may stop the run; only while it goes."""
+        return self.path / "tripwires.bin"
+
+    @property
     def report_path(self) -> Path:
         return self.path / "report.html"
 
@@ -126,12 +131,17 @@ def write_whole(path: Path, data: bytes) -> None:
         raise RunFolderError(f"{path}: cannot write: {e.strerror}; make room, or let it be written") from e
 
 
-def create(runs_dir: Path, run_id: str) -> RunDir:
-    """Make the folder of a new run. Raises RunFolderError when the id exists, is no file name, or cannot be written."""
+def check_id(run_id: str) -> None:
+    """Raises RunFolderError where it cannot be the name of a run."""
     if not _RUN_ID.match(run_id):
         raise RunFolderError(
             f"run id {run_id!r}: letters, digits, '.', '_' and '-' only, at most 100, first a letter or digit"
         )
+
+
+def create(runs_dir: Path, run_id: str) -> RunDir:
+    """Make the folder of a new run. Raises RunFolderError when the id exists, is no file name, or cannot be written."""
+    check_id(run_id)
     run = RunDir(runs_dir / run_id)
     try:
         runs_dir.mkdir(parents=True, exist_ok=True)

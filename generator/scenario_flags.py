@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from generator import scenario_text
@@ -19,6 +20,7 @@ _PLAIN: dict[str, Path] = {
     "lengths": ("workload", "lengths"),
     "shared_prefix": ("workload", "shared_prefix"),
     "blocks": ("blocks",),
+    "until": ("until",),
 }
 _OF_TARGET = {
     "provider": "provider",
@@ -45,21 +47,32 @@ def apply(document: Document, flags: dict[str, Any], *, from_nothing: bool) -> N
         - set(_PLAIN)
         - set(_OF_TARGET)
         - set(_LENGTHS)
-        - {"concurrency", "rate", "duration", "requests", "targets"}
+        - {"concurrency", "rate", "duration", "requests", "targets", "thresholds", "repeat"}
     )
     if unknown:
         raise TypeError(f"flags that a scenario does not have: {sorted(unknown)}")
     for name, path in _PLAIN.items():
         if name in given:
             document.put(path, _value(given[name], name), _flag(name))
+    if "repeat" in given:
+        _repeat(document, _value(given["repeat"], "repeat"), until="until" in given)
     if "targets" in given:
         _arms(document, given)
     else:
         _targets(document, given)
     _steps(document, given, from_nothing=from_nothing)
+    _thresholds(document, given.get("thresholds", ()))
     for key in _LENGTHS:
         if key in given:
             _length(document, key, _value(given[key], key))
+
+
+def _repeat(document: Document, times: Any, *, until: bool) -> None:
+    """A number replaces the file's and leaves its pause and seeds; a single run has no use for the file's rules of when to end."""
+    long = isinstance(document.data.get("repeat"), dict)
+    document.put(("repeat", "times") if long else ("repeat",), times, _flag("repeat"))
+    if times == 1 and not until:
+        document.drop(("until",))
 
 
 def _targets(document: Document, given: dict[str, Any]) -> None:
@@ -123,6 +136,17 @@ def _steps(document: Document, given: dict[str, Any], *, from_nothing: bool) -> 
                 for other in others:
                     document.drop(("steps", number, other))
                 document.put(("steps", number, key), _value(given[key], key), _flag(key))
+
+
+def _thresholds(document: Document, texts: Sequence[str]) -> None:
+    """Beside those of the file; each a rule's text, or a mapping as a file has it."""
+    if texts and document.data.get("thresholds") is None:
+        document.put(("thresholds",), [], _flag("threshold"))
+    rules = document.data.get("thresholds")
+    for text in texts if isinstance(rules, list) else ():
+        rules.append(None)
+        value = _value(text, "threshold") if text.lstrip().startswith("{") else text
+        document.put(("thresholds", len(rules) - 1), value, _flag("threshold"))
 
 
 def _replace_steps(document: Document, load: str, values: Any, *, from_nothing: bool) -> None:

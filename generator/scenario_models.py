@@ -8,9 +8,9 @@ from __future__ import annotations
 import math
 from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, Field, ModelWrapValidatorHandler, PrivateAttr, model_validator
+from pydantic import Field, ModelWrapValidatorHandler, PrivateAttr, model_validator
 
-from generator import scenario_blocks, scenario_cancel, scenario_session, thresholds
+from generator import scenario_blocks, scenario_cancel, scenario_repeat, scenario_session
 from generator.job import Arrivals, ConnectionUse, TransportName
 from generator.scenario_fields import (
     ConcurrencyForm,
@@ -18,7 +18,6 @@ from generator.scenario_fields import (
     Duration,
     Money,
     RateForm,
-    Share,
     Slots,
     Strict,
     ThinkForm,
@@ -27,7 +26,10 @@ from generator.scenario_fields import (
 )
 from generator.scenario_limit import ExpectedLimitForm
 from generator.scenario_record import RecordForm
+from generator.scenario_repeat import RepeatText, UntilText
+from generator.scenario_slo import Slo
 from generator.scenario_target import HTTP_JSON, SIMULATOR, Name, TargetForm, is_name
+from generator.scenario_threshold import OneThreshold
 from generator.scenario_workload import MixedForm, TraceForm, WorkloadForm
 from generator.units import duration_ns
 
@@ -92,25 +94,6 @@ class MatrixForm(Strict):
         return math.prod(len(getattr(self, k)) for k in self.keys())
 
 
-class SloForm(Strict):
-    ttft: Duration | None = None
-    ttft_wire: Duration | None = None
-    ttfo: Duration | None = None
-    tpot: Duration | None = None
-    ntpot: Duration | None = None
-    e2e: Duration | None = None
-    attainment: Share | None = None
-
-    def limits(self) -> dict[str, float]:
-        """Milliseconds by ``<metric>_ms``, and ``attainment`` within [0, 1]."""
-        times = {
-            f"{k}_ms": v / 1e6
-            for k in type(self).model_fields
-            if k != "attainment" and (v := getattr(self, k)) is not None
-        }
-        return times if self.attainment is None else times | {"attainment": self.attainment}
-
-
 class TimeoutsForm(Strict):
     connect: Duration = _said("10s", "DNS, TCP and TLS together.")
     first_token: Duration = _said("120s", "From issued to the first token.")
@@ -123,11 +106,6 @@ class TimeoutsForm(Strict):
             if getattr(self, key) == 0:
                 raise WrongError("a timeout of zero fails every request; give a time above 0", key)
         return self
-
-
-def _rule(value: str) -> str:
-    thresholds.parse(value)
-    return value
 
 
 class Form(Strict):
@@ -153,8 +131,12 @@ class Form(Strict):
         default=None, description="Pieces of each step of a comparison, between which the targets take turns: A B, B A."
     )
     matrix: MatrixForm | None = None
-    slo: SloForm | None = None
-    thresholds: list[Annotated[str, AfterValidator(_rule)]] = Field(default_factory=list)
+    repeat: RepeatText | None = Field(
+        default=None, description="Do all of it several times, each time as a run of its own, and merge them."
+    )
+    until: UntilText | None = None
+    slo: Slo | None = None
+    thresholds: list[OneThreshold] = Field(default_factory=list)
     warmup: Duration = _said("0s", "Of each step: sent, recorded, and left out of its figures.")
     pause: Duration = _said("0s", "Of each step: silence after its drain.")
     drain: Drain = _said(
@@ -187,6 +169,7 @@ class Form(Strict):
             self._check_step(number, step)
         self._check_matrix()
         scenario_blocks.check(self, MOST_STEPS)
+        scenario_repeat.check(self)
         return self
 
     def target_forms(self) -> dict[str, TargetForm]:

@@ -16,7 +16,7 @@ from typing import Any
 import orjson
 import uvloop
 
-from generator import claim, clock, job
+from generator import claim, clock, job, tripwires
 from generator.counters import INDEX, Counters
 from generator.credentials import resolve_plan
 from generator.desk import Desk
@@ -79,6 +79,7 @@ class Worker:
             self._left,
             self._closed,
             keeper,
+            tripwires.opened(run.tripwires_path, plan),
         )
         # The loop has work of its own only where its sockets are the loop's.
         self._lag = LoopLag(loop) if plan.transport == "aiohttp" else None

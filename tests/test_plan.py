@@ -13,6 +13,7 @@ from generator import job, machine, needs, plan, run_dir, scenario, schedule
 from generator.errors import MachineError, ScenarioError
 from generator.job import MANY, Length
 from generator.machine import Machine
+from generator.thresholds import Rule
 
 ROOMY = Machine(1_000_000, 1_000_000, 60_000, 0, 8.0, 2**34)
 
@@ -156,7 +157,7 @@ def test_a_plan_survives_its_files(planned, tmp_path):
     plan.write(made, run)
     back = job.load(job.Plan, run.plan_path.read_bytes())
     assert back == made.plan
-    assert (back.slo, back.thresholds) == ({"ttft_ms": 1000.0, "attainment": 0.99}, ("p99(ttft) < 2s",))
+    assert (back.slo, back.thresholds) == ({"ttft_ms": 1000.0, "attainment": 0.99}, (Rule("p99(ttft) < 2s"),))
     assert np.array_equal(np.load(run.arrivals_path(0)), made.arrivals[0])
     assert np.load(run.arrivals_path(1)).tolist() == [0, 500_000_000, 1_250_000_000]
     assert np.load(run.lengths_path(1)).tolist() == [[10, 1], [20, 2], [30, 3]]

@@ -94,7 +94,7 @@ GOLDEN = [
     ("seed: 42", "warmup: 30s", "s.yaml:10: steps.0.duration: the warm-up is as long as the step; nothing is left to measure"),
     ("99%", "99", "s.yaml:12: slo.attainment: a share lies between 0% and 100%, not 99; write 99%"),
     ("p99(ttft) < 800ms", "p99(tfft) < 800ms", ("s.yaml:13: thresholds.0: 'p99(tfft) < 800ms': unknown word 'tfft'; nearest: 'ttft' "
-     "(known: ttft, ttft_wire, ttfo, ttst, tpot, ntpot, icl, e2e, lateness)")),
+     "(known: ttft, ttft_wire, ttfo, ttst, tpot, ntpot, icl, e2e, lateness, fluidity)")),
     ("https://api.example.com/v1", "api.example.com", ("s.yaml:4: target.url: 'api.example.com': a URL that starts with http:// or https:// is "
      "wanted, such as http://127.0.0.1:8000/v1, or simulator")),
     ("https://api.example.com/v1", "https://u:p@example.com/v1", ("s.yaml:4: target.url: the URL carries a user name; put credentials into api_key "

@@ -33,7 +33,7 @@ def test_rules(text, rule):
         ("average(ttft) < 1s", "unknown statistic 'average'; nearest"),
         ("p99(ttfb) < 1s", "unknown word 'ttfb'; nearest: 'ttft'"),
         ("share(limited) < 1%", "unknown word 'limited'; nearest: 'rate_limited'"),
-        ("rate(tokens) > 1/s", "unknown word 'tokens'; nearest: 'output_tokens'"),
+        ("rate(tokens) > 1/s", "unknown word 'tokens'; nearest: 'good_tokens'"),
         ("p99(ttft) < 800", "with its unit"),
         ("share(ok) > 99", "between 0% and 100%"),
         ("rate(requests) > 5", "such as 20/s"),

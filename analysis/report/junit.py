@@ -27,7 +27,7 @@ def render(report: Row) -> str:
         ET.SubElement(properties, "property", name=name, value=printable(value))
     labels = {s["step_id"]: s["label"] for s in report["steps"]}
     for threshold in report["thresholds"]:
-        _threshold(suite, threshold, labels)
+        _threshold(suite, threshold, labels, report["run"]["aborted"])
     for rule in report["verdict"]["rules"]:
         _rule(suite, rule, labels)
     suite.set("tests", str(len(suite.findall("testcase"))))
@@ -47,11 +47,13 @@ def _fail(case: ET.Element, kind: str, message: str, advice: str) -> None:
     failure.text = printable(f"{message}. {advice}")
 
 
-def _threshold(suite: ET.Element, found: Row, labels: dict[int, str]) -> None:
+def _threshold(suite: ET.Element, found: Row, labels: dict[int, str], stop: Row | None) -> None:
     case = _case(suite, "threshold", found["rule"], labels.get(found["step_id"], found["step"]))
-    if found["holds"]:
+    if found["aborted"] and stop is not None:
+        _fail(case, "threshold", f"stopped the run {stop['step_s']:.1f} s into the step", f"{stop['told']}.")
+    elif found["holds"]:
         return
-    if found["figure"] is None:
+    elif found["figure"] is None:
         _fail(case, "threshold", f"nothing to measure; limit {found['limit']:.4g}", "The step has no such figure.")
     else:
         _fail(case, "threshold", f"{found['figure']:.4g}; limit {found['limit']:.4g}", f"Wanted: {found['rule']}")

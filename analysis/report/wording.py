@@ -135,6 +135,11 @@ def own_error(generator: dict[str, Any]) -> str:
     return f"the generator's own error: sends late by {late}; {sent} of what was due was sent; {exact} of stamps exact"
 
 
+def threshold_state(found: dict[str, Any]) -> str:
+    """``held``, ``failed``, or that the run was stopped for it."""
+    return "stopped the run" if found["aborted"] else "held" if found["holds"] else "failed"
+
+
 def notes(steps: list[dict[str, Any]]) -> list[str]:
     """What a reader of the figures must know beyond them."""
     found = []

@@ -23,5 +23,14 @@ output_option = click.option(
     help="Write to this file in place of standard output.",
 )
 
+threshold_option = click.option(
+    "--threshold",
+    "thresholds",
+    multiple=True,
+    metavar="RULE",
+    help="A rule to pass, beside the scenario's: `p99(ttft) < 800ms`, or `{rule: p99(ttft) < 800ms, step: 1, abort: true}`; may be given "
+    "several times.",
+)
+
 run_argument = click.argument("run_ref", metavar="RUN")
 """A run id, a path, or ``latest``."""

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, TextIO
 
 import click
 
+from console import exits
 from console.commands.export import show_store, store_options
-from console.commands.options import output_option, run_argument, runs_dir_option
+from console.commands.options import output_option, run_argument, runs_dir_option, threshold_option
 
 if TYPE_CHECKING:
     from console.queries import Answer
@@ -123,14 +124,22 @@ def seal(run_ref: str, runs_dir: Path) -> None:
     is_flag=True,
     help="With --format html: the slowest requests' prompts and answers, where the run kept them.",
 )
+@threshold_option
 @output_option
 @runs_dir_option
 def report(
-    run_ref: str, form: str, profiles: tuple[str, ...], texts: bool, output: Path | None, runs_dir: Path
-) -> None:
+    run_ref: str,
+    form: str,
+    profiles: tuple[str, ...],
+    texts: bool,
+    thresholds: tuple[str, ...],
+    output: Path | None,
+    runs_dir: Path,
+) -> int:
     """Show what RUN measured, and whether it is to be believed.
 
-    RUN is an id, a path, or `latest`; it need not be sealed. The run is judged anew, nothing in its folder is changed.
+    RUN is an id, a path, or `latest`; it need not be sealed. The run is judged anew, nothing in its folder is changed. With --threshold
+    the exit code is 99 where the run breaks one of its thresholds, old or new.
     """
     from console import judged
     from generator import run_dir
@@ -141,7 +150,8 @@ def report(
         raise click.UsageError("--texts goes with --format html; elsewhere ask `openloop sql RUN slowest_texts`")
     if profiles and (texts or form not in {"text", "json"}):
         raise click.UsageError("--profile goes with --format text or json alone")
-    with judged.judged(run_dir.find(run_ref, runs_dir)) as j:
+    with judged.judged(run_dir.find(run_ref, runs_dir), thresholds) as j:
+        broken = thresholds and not all(found["holds"] for found in j.report["thresholds"])
         for_eyes = form == "text" and output is None and sys.stdout.isatty()
         if profiles:
             text = judged.profiles(j, profiles, form)
@@ -151,6 +161,7 @@ def report(
             text = judged.as_text(j.report, colour=True) if for_eyes else judged.FORMS[form](j)
     with opened(output) as out:
         out.write(text if text.endswith("\n") else text + "\n")
+    return exits.THRESHOLD if broken else exits.GOOD
 
 
 @click.command()

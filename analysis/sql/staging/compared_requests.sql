@@ -19,23 +19,13 @@ SELECT
     s.place,
     m.scheduled_ns,
     m.outcome = 'ok' AS ok,
-    CASE
-        WHEN coalesce(r.slo_ttft_ms, r.slo_ttft_wire_ms, r.slo_ttfo_ms, r.slo_tpot_ms, r.slo_ntpot_ms, r.slo_e2e_ms) IS NOT NULL
-            THEN
-                m.outcome = 'ok'
-                AND coalesce(m.ttft_ms <= r.slo_ttft_ms, true)
-                AND coalesce(m.ttft_wire_ms <= r.slo_ttft_wire_ms, true)
-                AND coalesce(m.ttfo_ms <= r.slo_ttfo_ms, true)
-                AND coalesce(m.tpot_ms <= r.slo_tpot_ms, true)
-                AND coalesce(m.ntpot_ms <= r.slo_ntpot_ms, true)
-                AND coalesce(m.e2e_ms <= r.slo_e2e_ms, true)
-    END AS good,
+    CASE WHEN g.slo IS NOT NULL THEN g.good END AS good,
     CASE WHEN m.outcome = 'ok' THEN m.ttft_ms END AS ttft_ms,
     CASE WHEN m.outcome = 'ok' THEN m.tpot_ms END AS tpot_ms,
     CASE WHEN m.outcome = 'ok' THEN m.e2e_ms END AS e2e_ms,
     c.cost_usd
 FROM request_metrics AS m
 JOIN compared_steps AS s ON m.run_id = s.run_id AND m.step_id = s.step_id
-LEFT JOIN runs AS r ON m.run_id = r.run_id
+JOIN slo_requests AS g ON m.run_id = g.run_id AND m.request_id = g.request_id
 LEFT JOIN request_costs AS c ON m.run_id = c.run_id AND m.request_id = c.request_id
 WHERE m.phase = 'main'

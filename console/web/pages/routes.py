@@ -1,0 +1,113 @@
+"""The addresses of the dashboard. All are below ``/ui``, so that none can ever be an address of the API."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+import orjson
+from fastapi import APIRouter, FastAPI, Request
+from fastapi.responses import FileResponse, HTMLResponse, RedirectResponse, Response
+
+from console.web.api.asked import Asked, Id
+from console.web.pages import assets, fields, listing, result, starts
+from console.web.pages.rendering import page
+from console.web.service import ConflictError, MissingError
+from console.web.states import OVER
+from generator.errors import MachineError, OpenloopError
+
+
+@asynccontextmanager
+async def _life(app: FastAPI) -> AsyncIterator[None]:
+    """Have the charting library made before the first run is watched, off to the side."""
+    own_dir = app.state.service.settings.own_dir
+
+    def make() -> None:
+        with suppress(MachineError):  # told to whoever asks for it
+            assets.bundle(own_dir)
+
+    threading.Thread(target=make, name="charting library", daemon=True).start()
+    yield
+
+
+router = APIRouter(lifespan=_life)
+_KEPT = {"Cache-Control": "private, max-age=86400"}
+
+
+@router.get("/")
+def root() -> Response:
+    return RedirectResponse("/ui/", 307)
+
+
+@router.get("/ui/")
+def runs(request: Request, asked: Asked) -> HTMLResponse:
+    return page("runs", "/ui/", **listing.values(asked, listing.asked(request.query_params)))
+
+
+@router.get("/ui/new")
+def new(asked: Asked, scenario: str = "quick", again: str | None = None) -> HTMLResponse:
+    if again is not None:
+        with suppress(MissingError):
+            again = asked.get(again).id
+    shipped = starts.shipped()
+    known = scenario if any(s["name"] == scenario for s in shipped) else "quick"
+    return page(
+        "new", "/ui/new", groups=fields.GROUPS, keys=fields.keys(), scenarios=shipped, scenario=known, again=again
+    )
+
+
+@router.get("/ui/scenarios/{name}")
+def shipped_scenario(name: str) -> Any:
+    """As data, for the form."""
+    return starts.of_name(name)
+
+
+@router.get("/ui/again/{benchmark_id}")
+def again(benchmark_id: Id, asked: Asked) -> Any:
+    """The scenario of a run as data, for the form."""
+    found = asked.get(benchmark_id)
+    if found.scenario is None:
+        raise ConflictError(f"{benchmark_id} was made elsewhere; its scenario is in its run folder")
+    return starts.of_text(found.scenario)
+
+
+@router.get("/ui/runs/{benchmark_id}")
+def run(benchmark_id: Id, asked: Asked) -> HTMLResponse:
+    try:
+        found = asked.get(benchmark_id)
+    except MissingError as e:
+        return page("problem", "", status=404, heading="No such run", detail=str(e), errors=[])
+    if found.state not in OVER:
+        return page("run", "", b=found, going=True, charts=result.LIVE)
+    shown: dict[str, Any] = {"report": None, "trouble": None}
+    try:
+        report = orjson.loads(asked.report(benchmark_id, "json").body)
+        shown |= result.values(found, report)
+    except ConflictError:
+        pass  # nothing was recorded, which the page says
+    except OpenloopError as e:
+        shown["trouble"] = str(e)
+    return page("run", "", b=found, going=False, **shown)
+
+
+@router.get("/ui/vega.js")
+def vega(asked: Asked) -> FileResponse:
+    """The charting library."""
+    return FileResponse(assets.bundle(asked.settings.own_dir), media_type="text/javascript", headers=_KEPT)
+
+
+@router.get("/ui/report.css")
+def report_style() -> FileResponse:
+    """Colours, type and tables of the reports, which the dashboard shares."""
+    return FileResponse(assets.REPORT_STYLE, media_type="text/css", headers={"Cache-Control": "no-cache"})
+
+
+@router.get("/ui/static/{name}")
+def static(name: str) -> FileResponse:
+    """Our own style and modules. They are looked up among the files that there are: a name is never made a path."""
+    found = assets.static().get(name)
+    if found is None:
+        raise MissingError(f"no file {name!r}")
+    return FileResponse(found, headers={"Cache-Control": "no-cache"})

@@ -19,6 +19,8 @@ from console.commands.load import plan, run, schema
 from console.commands.prompts import prompts
 from console.commands.providers import providers
 from console.commands.read import report, runs, seal, sql
+from console.commands.search import search
+from console.commands.serve import serve
 from generator.errors import OpenloopError
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
@@ -40,7 +42,23 @@ def openloop(debug: bool) -> None:
     """The group; ``debug`` is read by :func:`main`."""
 
 
-for _command in (run, ab, plan, seal, report, compare, sql, runs, export, simulate, prompts, providers, schema):
+for _command in (
+    run,
+    ab,
+    search,
+    plan,
+    seal,
+    report,
+    compare,
+    sql,
+    runs,
+    export,
+    serve,
+    simulate,
+    prompts,
+    providers,
+    schema,
+):
     openloop.add_command(_command)
 
 

@@ -1,4 +1,4 @@
-"""The application: the service, its API, and the pages where they are there."""
+"""The application: the guard, the service behind it, its API, and the pages where they are there."""
 
 from __future__ import annotations
 
@@ -7,19 +7,16 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib import import_module
 from importlib.metadata import version
-from typing import TYPE_CHECKING
 
 import anyio.to_thread
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 
-from console.web.api import answers, benchmarks, events
+from console.web.api import about, answers, benchmarks, events, login, manual, reports
+from console.web.guard import Guard
 from console.web.service import Service
 from console.web.settings import Settings
 
-if TYPE_CHECKING:
-    from fastapi import APIRouter
-
-PAGES = "console.web.pages"
+PAGES = "console.web.pages.routes"
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -39,11 +36,23 @@ def create_app(settings: Settings) -> FastAPI:
         version=version("openloop"),
         description="Open-loop benchmarks of LLM APIs: submit, follow, read, compare.",
         lifespan=life,
+        docs_url=None,  # its own page has inline scripts from elsewhere
+        redoc_url=None,
     )
     app.state.service = service
     answers.add(app)
-    for router in (benchmarks.plans, benchmarks.router, events.router):
+    app.add_middleware(Guard, settings=settings)
+    for router in (
+        benchmarks.router,
+        events.router,
+        reports.router,
+        benchmarks.plans,
+        about.router,
+        about.own,
+        login.router,
+    ):
         app.include_router(router)
+    manual.add(app)
     pages = _pages()
     if pages is not None:
         app.include_router(pages, include_in_schema=False)
@@ -54,5 +63,5 @@ def _pages() -> APIRouter | None:
     """The dashboard's router; None where it is not installed."""
     if importlib.util.find_spec(PAGES) is None:
         return None
-    router: APIRouter | None = getattr(import_module(PAGES), "router", None)
+    router: APIRouter = import_module(PAGES).router
     return router

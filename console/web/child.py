@@ -24,6 +24,8 @@ import orjson
 from console import drive, exits
 from console.prepare import prepare
 from console.web import figures
+from console.web.runs import LATEST
+from generator import job
 from generator.errors import OpenloopError
 from generator.progress import Progress
 from generator.run_dir import RunDir, write_whole
@@ -50,7 +52,7 @@ def _run(folder: Path, runs_dir: Path, run_id: str) -> dict[str, Any]:
     threading.Thread(target=_stop_when_left, args=(over,), daemon=True).start()
     prepared = prepare(str(folder / "scenario.yaml"), {}, [])
     with (folder / "progress.jsonl").open("wb", buffering=0) as out:
-        done = drive.run(prepared, runs_dir, run_id, _writer(out, over))
+        done = drive.run(prepared, runs_dir, run_id, _writer(folder, out, over))
     return {"code": done.code, "error": done.end.error, "interrupted": done.end.interrupted} | _of_report(done.report)
 
 
@@ -68,7 +70,7 @@ def _stop_when_left(over: threading.Event) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
 
-def _writer(out: IO[bytes], over: threading.Event) -> Callable[[Progress], None]:
+def _writer(folder: Path, out: IO[bytes], over: threading.Event) -> Callable[[Progress], None]:
     last_s, phase = -EVERY_S, ""
     notes: list[str] = []
 
@@ -82,9 +84,17 @@ def _writer(out: IO[bytes], over: threading.Event) -> Callable[[Progress], None]
             return
         with suppress(OSError):  # a full disk costs the live view, not the run
             out.write(orjson.dumps(moment(p, notes)) + b"\n")
+            _replace(folder / LATEST, job.dump(p))
         last_s, phase, notes = now_s, p.phase, []
 
     return watch
+
+
+def _replace(path: Path, data: bytes) -> None:
+    """A reader sees the old file or the new one. Not worth an fsync: after a crash nobody asks for it."""
+    beside = path.with_name(path.name + ".part")
+    beside.write_bytes(data)
+    beside.replace(path)
 
 
 def moment(p: Progress, notes: list[str]) -> dict[str, Any]:

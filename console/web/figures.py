@@ -58,5 +58,5 @@ def _points(step: Row) -> list[Row]:
 
 
 def _interval(latency: Row, percentile: str) -> tuple[float | None, float | None]:
-    found = (latency.get("intervals") or {}).get(percentile)
-    return (found[0], found[1]) if found else (None, None)
+    found = (latency.get("intervals") or {}).get(percentile) or {}
+    return found.get("low"), found.get("high")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import tempfile
 from collections.abc import Callable
 from importlib import resources
@@ -13,7 +14,7 @@ from typing import Any
 
 import orjson
 
-from generator.errors import QueryError
+from generator.errors import QueryError, ScenarioError
 
 Job = dict[str, Any]
 Done = tuple[dict[str, Any], bytes]
@@ -28,6 +29,18 @@ def _plan(job: Job) -> Done:
 
     ``text`` or ``shipped``, ``flags``, ``sets``, ``base``, ``rules``; → the resolved scenario and what the run would do.
     """
+    try:
+        return _planned(job)
+    except ScenarioError as e:
+        raise ScenarioError(_as_asked(str(e))) from None
+
+
+def _as_asked(text: str) -> str:
+    """Places as whoever asked knows them: fields of the form, where the command line has flags."""
+    return re.sub(r"^--(?:set )?([a-z][\w.-]*)", lambda m: m[1].replace("-", "_"), text, flags=re.MULTILINE)
+
+
+def _planned(job: Job) -> Done:
     from console import endpoint, forecast
     from console.web import admission
     from generator import plan, scenario

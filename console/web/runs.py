@@ -17,6 +17,9 @@ import psutil
 
 from console.web import box
 
+LATEST = "latest.json"
+"""In a benchmark's folder: the last ``Progress`` in full, which /metrics is made of."""
+
 _LOG_CHARS = 2000
 
 

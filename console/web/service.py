@@ -23,7 +23,7 @@ from console.web.catalogue.tables import FIGURES, BenchmarkRow
 from console.web.feed import Feeds, Said, Standing
 from console.web.queue import Queue, now_ms
 from console.web.settings import Settings
-from console.web.shapes import Benchmark, Detail, Figures, Page, Plan, Results, Submission
+from console.web.shapes import Benchmark, Detail, Figures, History, Page, Plan, Point, Results, Submission
 from console.web.states import OVER, State
 from generator.errors import OpenloopError, RunFolderError
 from generator.run_dir import RunDir
@@ -192,6 +192,55 @@ class Service:
         """Raises MissingError, QueryError for a form that does not exist, ConflictError where nothing was recorded yet."""
         asked = {"op": "report", "path": str(self._recorded(benchmark_id).path), "form": form}
         return self._ask(asked, self.settings.limits.analysis_s)
+
+    def query(
+        self, benchmark_id: str, name: str | None, sql: str | None, params: Mapping[str, str], form: str
+    ) -> Answer:
+        """A named query or one SELECT, where nothing can be written and nothing but the run's own tables read.
+
+        Raises MissingError for the benchmark, QueryError for what is refused, ExceededError for a limit.
+        """
+        limits = self.settings.limits
+        asked = {
+            "op": "query",
+            "path": str(self._recorded(benchmark_id).path),
+            "name": name,
+            "sql": sql,
+            "params": dict(params),
+            "form": form,
+            "rows": limits.rows,
+            "memory": f"{limits.memory_bytes // 1_000_000}MB",
+            "writes_nothing": True,
+        }
+        return self._ask(asked, limits.query_s)
+
+    def compare(self, a: str, b: str) -> dict[str, Any]:
+        """As docs/report.md lists it. Raises MissingError, RunFolderError, QueryError."""
+        runs = [str(self._recorded(ref).path) for ref in (a, b)]
+        answer = self._ask({"op": "compare", "a": runs[0], "b": runs[1]}, self.settings.limits.analysis_s)
+        found: dict[str, Any] = orjson.loads(answer.body)
+        return found
+
+    def history(self, name: str, metrics: Sequence[str], most: int) -> History:
+        """The trend of a scenario: its newest ``most`` runs, oldest first."""
+        found = self.store.history(name, metrics, most)
+        points = [
+            Point(
+                benchmark_id=row.id,
+                created=_instant(row.created_ms),
+                verdict=row.verdict,
+                scenario_digest=row.scenario_digest,
+                step_id=figure.step_id,
+                step=figure.label,
+                metric=figure.metric,
+                value=figure.value,
+                low=figure.low,
+                high=figure.high,
+            )
+            for row, figure in found
+            if figure.value is not None
+        ]
+        return History(scenario=name, points=points)
 
     async def events(self, benchmark_id: str, after: int = 0) -> AsyncIterator[Said | None]:
         """What happens to it from now on, the past first, until it is over; None every 15 s of silence. The id must exist."""

@@ -174,6 +174,100 @@ class Plan(BaseModel):
     text: str
 
 
+class Table(BaseModel):
+    """``cut``: there were more rows than the service gives."""
+
+    columns: list[str]
+    rows: list[list[Any]]
+    cut: bool
+
+
+class Sql(Strict):
+    """One SELECT over the run's tables and the named queries."""
+
+    sql: str = Field(
+        min_length=1, max_length=50_000, examples=["SELECT outcome, count(*) AS n FROM requests GROUP BY outcome"]
+    )
+    format: Literal["json", "csv", "parquet"] = "json"
+
+
+class Parameter(BaseModel):
+    name: str
+    type: str
+    default: str
+    meaning: str
+
+
+class Column(BaseModel):
+    name: str
+    unit: str
+    meaning: str
+
+
+class Query(BaseModel):
+    """A named query: what it answers and what its columns mean."""
+
+    name: str
+    kind: str
+    question: str
+    grain: list[str]
+    parameters: list[Parameter]
+    columns: list[Column]
+    sql: str
+
+
+class Point(BaseModel):
+    """A figure of one step of one run; ``low`` and ``high``: its 95 % interval, where there is one."""
+
+    benchmark_id: str
+    created: datetime
+    verdict: str | None
+    scenario_digest: str | None
+    step_id: int
+    step: str
+    metric: str
+    value: float
+    low: float | None
+    high: float | None
+
+
+class History(BaseModel):
+    """Oldest run first."""
+
+    scenario: str
+    points: list[Point]
+
+
+class Named(BaseModel):
+    name: str
+    runs: int
+
+
+class Shipped(BaseModel):
+    name: str
+    scenario: str = Field(description="YAML.")
+    description: str | None = Field(description="Its first comment.")
+
+
+class Provider(BaseModel):
+    """What `openloop providers` says of one; ``key_set``: whether its key is in the server's environment."""
+
+    name: str
+    url: str
+    key: str
+    key_needed: bool
+    key_set: bool
+    apis: list[str]
+    facts: dict[str, str]
+
+
+class Health(BaseModel):
+    status: Literal["ok"]
+    version: str
+    queued: int
+    running: int
+
+
 class Live(BaseModel):
     """A moment of a run. Counts are of the whole run so far; rates and TTFT are of the last second or so."""
 

@@ -1,0 +1,79 @@
+"""From the command line's words to a service that listens: the token, what is allowed, the server."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+
+import uvicorn
+
+from console.web.app import create_app
+from console.web.settings import Settings
+from generator.errors import MachineError, OpenloopError
+
+TOKEN_BYTES = 32
+_LEAST_TOKEN = 16
+_GRACE_S = 3
+_AUTHORITY = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+)(:[0-9]{1,5})?\Z")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(@[A-Za-z0-9_.-]+)?\Z")
+
+
+class ServeError(OpenloopError):
+    """What the service was told does not go together."""
+
+
+def token(host_is_loopback: bool, file: Path | None, environment: Mapping[str, str]) -> tuple[str | None, bool]:
+    """(the token, whether it was made up just now). From ``file``, else OPENLOOP_TOKEN; beyond loopback there is always one."""
+    if file is not None:
+        try:
+            found = file.read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as e:
+            raise ServeError(f"--token-file {file}: cannot be read: {e}") from None
+    else:
+        found = environment.get("OPENLOOP_TOKEN", "").strip()
+    if not found:
+        if file is not None:
+            raise ServeError(f"--token-file {file}: empty; write a token of {_LEAST_TOKEN} characters or more into it")
+        return (None, False) if host_is_loopback else (secrets.token_urlsafe(TOKEN_BYTES), True)
+    if len(found) < _LEAST_TOKEN or not found.isascii() or not found.isprintable():
+        raise ServeError(
+            f"the token is too easy to guess: {_LEAST_TOKEN} printable ASCII characters or more are wanted"
+        )
+    return found, False
+
+
+def check(settings: Settings) -> None:
+    """Raises ServeError for what is no host, no variable, or no folder."""
+    for entry in settings.allow_targets or ():
+        if not _AUTHORITY.match(entry):
+            raise ServeError(
+                f"--allow-target {entry}: HOST or HOST:PORT is wanted, such as api.openai.com or 10.0.0.5:8000"
+            )
+    for entry in settings.allow_env:
+        if not _VARIABLE.match(entry):
+            raise ServeError(f"--allow-env {entry}: NAME or NAME@HOST is wanted, such as GATEWAY_KEY@gateway.example")
+    if settings.data_dir is not None and not settings.data_dir.is_dir():
+        raise ServeError(f"--data-dir {settings.data_dir}: no such folder")
+
+
+def serve(settings: Settings) -> None:
+    """Listen until SIGTERM or Ctrl-C. Raises OpenloopError where it cannot begin."""
+    check(settings)
+    config = uvicorn.Config(
+        create_app(settings),
+        host=settings.host,
+        port=settings.port,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=_GRACE_S,
+    )
+    server = uvicorn.Server(config)
+    try:
+        server.run()
+    except SystemExit as e:
+        # uvicorn's way to say that the address is taken; it has logged why.
+        raise MachineError(f"{settings.host}:{settings.port} cannot be listened on; choose another --port") from e

@@ -27,7 +27,7 @@ class Prepared:
 
 def prepare(source: str | None, flags: Mapping[str, str], sets: list[str]) -> Prepared:
     """Raises ScenarioError for what a person wrote wrong, MachineError for what the machine cannot carry."""
-    return _planned(scenario.load(source, dict(flags), sets))
+    return planned(scenario.load(source, dict(flags), sets))
 
 
 def prepare_comparison(source: str | None, flags: Mapping[str, str], targets: list[str], sets: list[str]) -> Prepared:
@@ -40,9 +40,9 @@ def prepare_comparison(source: str | None, flags: Mapping[str, str], targets: li
         )
     if read.form.blocks is None:
         read = scenario.load(source, given | {"blocks": scenario_blocks.USUAL}, sets)
-    return _planned(read)
+    return planned(read)
 
 
-def _planned(read: Scenario) -> Prepared:
+def planned(read: Scenario) -> Prepared:
     simulators = {name: endpoint.checked(options) for name, options in read.simulators.items()}
     return Prepared(read, plan.make(read, NO_RUN), simulators)

@@ -10,7 +10,7 @@ from typing import Any
 from duckdb import DuckDBPyConnection
 
 from analysis import database, validity
-from analysis.report import csv, hdr, html, json, junit, model, profile, text
+from analysis.report import csv, hdr, html, influx, json, junit, model, otlp, profile, prometheus, text
 from analysis.validity import Verdict
 from console import gates
 from generator import thresholds
@@ -64,6 +64,9 @@ FORMS = {
     "html": lambda j: html.render(j.connection, j.report, j.manifest),
     "junit": lambda j: junit.render(j.report),
     "hdr": lambda j: hdr.render(j.connection, j.report, j.manifest),
+    "prometheus": lambda j: prometheus.render(j.connection, j.report),
+    "influx": lambda j: influx.render(j.connection, j.report, j.manifest),
+    "otlp": lambda j: otlp.render(j.connection, j.report, j.manifest),
 }
 """Form → text of the report."""
 

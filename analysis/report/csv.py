@@ -15,7 +15,7 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 def render(report: dict[str, Any]) -> str:
     """Header and rows by RFC 4180. The verdict stands in every row, so that no row travels without it."""
     verdict = {"run_id": report["run"]["run_id"], "verdict": report["verdict"]["verdict"]}
-    rows = [verdict | dict(_flat(step)) for step in report["steps"]]
+    rows = [verdict | dict(flat(step)) for step in report["steps"]]
     out = io.StringIO(newline="")
     columns = list(dict.fromkeys(key for row in rows for key in row)) or list(verdict)
     writer = csv.DictWriter(out, columns, restval="")
@@ -24,7 +24,8 @@ def render(report: dict[str, Any]) -> str:
     return out.getvalue()
 
 
-def _flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """(column, cell) of a step of the report."""
     for key, value in values.items():
         name = f"{prefix}{key}"
         if key == "outcomes":
@@ -32,7 +33,7 @@ def _flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]
         elif key == "withheld" or (key == "adjusted" and value is None):
             continue
         elif isinstance(value, dict):
-            yield from _flat(value, f"{name}.")
+            yield from flat(value, f"{name}.")
         else:
             yield name, _cell(value)
 

@@ -12,6 +12,7 @@ from typing import Any
 from duckdb import DuckDBPyConnection
 
 from analysis import catalog
+from analysis.report import measures
 from generator.errors import OpenloopError
 
 Row = dict[str, Any]
@@ -45,26 +46,13 @@ def render(con: DuckDBPyConnection, report: Row, manifest: Row) -> str:
 def _lines(con: DuckDBPyConnection, windows: list[Row], zero_ns: int) -> Iterator[str]:
     for window in windows:
         for metric in METRICS:
-            counts = _counts(con, metric, window["step_id"])
+            counts = measures.distribution(con, metric, window["step_id"])
             if counts:
                 start_s = ((window["window_start_ns"] or zero_ns) - zero_ns) / 1e9
                 payload = _payload(counts)
                 tag = f"{window['step_id']}-{_tag(window['name'])}.{metric}"
                 most_ms = max(value for value, _ in counts) / _NS_PER_MS
                 yield f"Tag={tag},{start_s:.3f},{window['window_s'] or 0:.3f},{most_ms:.3f},{payload}"
-
-
-def _counts(con: DuckDBPyConnection, metric: str, step_id: int) -> list[tuple[int, int]]:
-    """(ns, how often) of a step's answers of phase main that ended ok."""
-    if metric == "icl":
-        select = f"SELECT gap_us * 1000 AS ns, sum(n)::BIGINT FROM icl_counts WHERE step_id = {step_id} GROUP BY ns"
-    else:
-        value = f"{metric}_ms"
-        select = (
-            f"SELECT round({value} * {_NS_PER_MS})::BIGINT AS ns, count(*) FROM request_metrics "
-            f"WHERE step_id = {step_id} AND phase = 'main' AND outcome = 'ok' AND {value} IS NOT NULL GROUP BY ns"
-        )
-    return [(int(ns), int(n)) for ns, n in catalog.query(con, select).rows]
 
 
 def _payload(counts: list[tuple[int, int]]) -> str:

@@ -23,8 +23,8 @@ REPORT_STYLE = Path(str(resources.files("analysis.report") / "assets" / "report.
 
 @functools.cache
 def static() -> dict[str, Path]:
-    """Our files by name."""
-    return {file.name: file for file in STATIC.iterdir() if file.is_file()}
+    """Files by name: ours, and the reports' style, which has the colours, type and tables that the dashboard shares."""
+    return {file.name: file for file in STATIC.iterdir() if file.is_file()} | {REPORT_STYLE.name: REPORT_STYLE}
 
 
 _MAKE = """

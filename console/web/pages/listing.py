@@ -25,10 +25,10 @@ class Column:
 
 
 COLUMNS = (
-    Column("run", "name"),
+    Column("run", "name", "text"),
     Column("state", "state", "text"),
-    Column("verdict", "verdict", "text"),
-    Column("begun", "created", "opt text"),
+    Column("verdict", "verdict", "opt text"),
+    Column("begun, UTC", "created", "opt text"),
     Column("took", "duration_s", "opt"),
     Column("requests", "requests", "opt start"),
     Column("ok", "success_rate"),
@@ -36,7 +36,7 @@ COLUMNS = (
     Column("TTFT p99, ms", "ttft_p99_ms"),
     Column("TPOT p50, ms", "tpot_p50_ms", "opt"),
     Column("E2E p99, ms", "e2e_p99_ms", "opt"),
-    Column("output, tokens/s", "output_tokens_per_s", "opt start"),
+    Column("tokens/s", "output_tokens_per_s", "opt start"),
     Column("goodput, /s", "goodput_rps", "opt"),
     Column("cost", "cost_usd", "opt"),
 )

@@ -16,10 +16,10 @@ _STATES = {"broken": ("✕", "broken"), "warned": ("!", "warning"), "withheld": 
 _LEVELS = {"INVALID": "broken", "WARN": "warned", "WITHHELD": "withheld"}
 
 _DOWNLOADS = (
-    ("CSV, by step", "report?format=csv", "csv"),
-    ("JSON report", "report?format=json", "json"),
-    ("HTML report", "report?format=html", "html"),
-    ("JUnit XML", "report?format=junit", "xml"),
+    ("CSV, by step", "report?format=csv&download=true", "csv"),
+    ("JSON report", "report?format=json&download=true", "json"),
+    ("HTML report", "report?format=html&download=true", "html"),
+    ("JUnit XML", "report?format=junit&download=true", "xml"),
 )
 _KINDS = {
     "metrics": "Metrics",
@@ -83,7 +83,7 @@ def downloads(benchmark_id: str) -> list[Row]:
     return found + [
         {
             "name": f"{table}, Parquet",
-            "href": f"{base}/files/{table}.parquet",
+            "href": f"/ui/runs/{quote(benchmark_id)}/files/{table}.parquet",
             "file": f"{benchmark_id}-{table}.parquet",
         }
         for table in TABLES

@@ -5,18 +5,21 @@ from __future__ import annotations
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from typing import Any
+from typing import Annotated, Any
 
 import orjson
-from fastapi import APIRouter, FastAPI, Request
+from fastapi import APIRouter, FastAPI, Query, Request
 from fastapi.responses import FileResponse, HTMLResponse, RedirectResponse, Response
 
 from console.web.api.asked import Asked, Id
-from console.web.pages import assets, fields, listing, result, starts
+from console.web.catalogue.store import Filter
+from console.web.pages import assets, comparing, fields, listing, result, starts, trend
 from console.web.pages.rendering import page
 from console.web.service import ConflictError, MissingError
 from console.web.states import OVER
 from generator.errors import MachineError, OpenloopError
+from generator.run_dir import RunDir
+from generator.schema import TABLES
 
 
 @asynccontextmanager
@@ -92,21 +95,61 @@ def run(benchmark_id: Id, asked: Asked) -> HTMLResponse:
     return page("run", "", b=found, going=False, **shown)
 
 
-@router.get("/ui/vega.js")
+@router.get("/ui/runs/{benchmark_id}/files/{table}.parquet")
+def file(benchmark_id: Id, table: str, asked: Asked) -> FileResponse:
+    """A table of a run, as its folder has it."""
+    found = asked.get(benchmark_id)
+    run = RunDir(asked.settings.runs_dir.resolve() / found.id)
+    if found.state not in OVER or table not in TABLES or not run.table_path(table).is_file():
+        raise MissingError(f"{benchmark_id} has no file {table}.parquet")
+    return FileResponse(
+        run.table_path(table), media_type="application/vnd.apache.parquet", filename=f"{found.id}-{table}.parquet"
+    )
+
+
+@router.get("/ui/compare")
+def compare(
+    asked: Asked,
+    run: Annotated[list[str] | None, Query(max_length=comparing.MOST)] = None,
+    step: Annotated[str | None, Query(max_length=500)] = None,
+) -> HTMLResponse:
+    ids = list(dict.fromkeys(one for one in run or [] if one))
+    if len(ids) < 2:
+        choices = [b for b in asked.list(Filter(states=tuple(OVER), size=200)).items if b.summary.requests]
+        return page("compare", "/ui/compare", runs=[], choices=choices)
+    try:
+        return page("compare", "/ui/compare", **comparing.values(asked, ids, step))
+    except MissingError as e:
+        return page("problem", "", status=404, heading="No such run", detail=str(e), errors=[])
+
+
+@router.get("/ui/history")
+def history(
+    asked: Asked,
+    name: Annotated[str | None, Query(max_length=100)] = None,
+    step: Annotated[str | None, Query(max_length=500)] = None,
+) -> HTMLResponse:
+    names = asked.store.names(200)
+    if name is None:
+        name = names[0][0] if names else None
+    shown = trend.values(asked, name, step) if name else {"name": None}
+    return page("history", "/ui/history", names=names, **shown)
+
+
+@router.get("/ui/login")
+def login(wrong: str | None = None) -> HTMLResponse:
+    return page("login", "", wrong="That is not the token." if wrong else None)
+
+
+@router.get("/ui/static/vega.js")
 def vega(asked: Asked) -> FileResponse:
     """The charting library."""
     return FileResponse(assets.bundle(asked.settings.own_dir), media_type="text/javascript", headers=_KEPT)
 
 
-@router.get("/ui/report.css")
-def report_style() -> FileResponse:
-    """Colours, type and tables of the reports, which the dashboard shares."""
-    return FileResponse(assets.REPORT_STYLE, media_type="text/css", headers={"Cache-Control": "no-cache"})
-
-
 @router.get("/ui/static/{name}")
 def static(name: str) -> FileResponse:
-    """Our own style and modules. They are looked up among the files that there are: a name is never made a path."""
+    """Style and modules. They are looked up among the files that there are: a name is never made a path."""
     found = assets.static().get(name)
     if found is None:
         raise MissingError(f"no file {name!r}")

@@ -24,7 +24,7 @@ export const ask = async (path, { method = "GET", body, signal } = {}) => {
     throw new Refused(0, "The service does not answer. It may have been stopped; nothing that runs is lost by it.");
   }
   if (answer.status === 401) {
-    location.assign(`/ui/login?next=${encodeURIComponent(location.pathname + location.search)}`);
+    location.assign("/ui/login");
     throw new Refused(401, "Signing in is needed.");
   }
   const text = await answer.text();

@@ -102,6 +102,12 @@ if (box) {
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) { event.preventDefault(); form.requestSubmit(); }
   });
 
+  /** Parameters that were filled in, as the address of a named query has them. */
+  const given = () => {
+    const filled = [...by("params").querySelectorAll("input")].filter((i) => i.value.trim());
+    return new URLSearchParams(filled.map((i) => ["param", `${i.name}=${i.value.trim()}`]));
+  };
+
   let latest = 0;
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
@@ -110,8 +116,7 @@ if (box) {
     try {
       let found;
       if (named) {
-        const given = [...by("params").querySelectorAll("input")].filter((i) => i.value.trim()).map((i) => [i.name, i.value.trim()]);
-        found = await ask(`${path}/${named.name}?${new URLSearchParams(given)}`);
+        found = await ask(`${path}/${named.name}?${given()}`);
       } else found = await ask(path, { method: "POST", body: { sql: sql.value } });
       if (mine === latest) answer.replaceChildren(...table(found));
     } catch (e) {

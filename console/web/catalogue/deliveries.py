@@ -1,0 +1,40 @@
+"""The log of webhooks: what is to be told, and what became of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import select, update
+from sqlalchemy.exc import IntegrityError
+
+from console.web.catalogue.store import Store
+from console.web.catalogue.tables import DeliveryRow
+
+
+class Deliveries:
+    def __init__(self, store: Store) -> None:
+        self._session = store.session
+
+    def plan(self, benchmark_id: str, url: str, attempt: int, due_ms: int) -> None:
+        """Nothing where the benchmark was deleted meanwhile."""
+        try:
+            with self._session.begin() as s:
+                s.add(DeliveryRow(benchmark_id=benchmark_id, url=url, attempt=attempt, due_ms=due_ms))
+        except IntegrityError:
+            return
+
+    def due(self, now_ms: int) -> Sequence[DeliveryRow]:
+        with self._session() as s:
+            asked = select(DeliveryRow).where(DeliveryRow.made_ms.is_(None), DeliveryRow.due_ms <= now_ms)
+            return s.scalars(asked.order_by(DeliveryRow.due_ms).limit(20)).all()
+
+    def made(self, number: int, now_ms: int, http_status: int | None, error: str | None) -> None:
+        with self._session.begin() as s:
+            known = {"made_ms": now_ms, "http_status": http_status, "error": error}
+            s.execute(update(DeliveryRow).where(DeliveryRow.id == number).values(**known))
+
+    def of(self, benchmark_id: str) -> Sequence[DeliveryRow]:
+        """Oldest first; the last may still be to come."""
+        with self._session() as s:
+            asked = select(DeliveryRow).where(DeliveryRow.benchmark_id == benchmark_id)
+            return s.scalars(asked.order_by(DeliveryRow.id)).all()

@@ -1,0 +1,87 @@
+"""Runs that the command line made in the same folder: found, and listed with the others."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from console.web.catalogue.tables import BenchmarkRow
+from console.web.states import State
+from generator.errors import RunFolderError
+from generator.run_dir import RunDir
+
+_STILL_S = 600.0
+"""A run that is neither sealed nor wrote a line of its journal for so long has been left by its process."""
+
+_JUDGING_S = 60.0
+
+
+def names(runs_dir: Path) -> set[str]:
+    """Names of the folders there, run or not; hidden ones are the service's own."""
+    try:
+        return {entry.name for entry in runs_dir.iterdir() if not entry.name.startswith(".")}
+    except OSError:
+        return set()
+
+
+def found(runs_dir: Path, unknown: set[str]) -> Iterator[BenchmarkRow]:
+    """A row for each of ``unknown`` that is a run and over; what still goes on is left for a later look."""
+    for name in sorted(unknown):
+        run = RunDir(runs_dir / name)
+        if run.manifest_path.exists():
+            try:
+                manifest = run.read_manifest()
+            except RunFolderError:
+                continue  # being written, or damaged: `openloop runs` tells
+            if _over(run, manifest):
+                yield _row(run, manifest)
+
+
+def _over(run: RunDir, manifest: dict[str, Any]) -> bool:
+    if run.sealed:
+        return manifest.get("verdict") is not None or _age_s(run.manifest_path) > _JUDGING_S
+    return _age_s(run.journal_path) > _STILL_S
+
+
+def _age_s(path: Path) -> float:
+    try:
+        return time.time() - path.stat().st_mtime
+    except OSError:
+        return float("inf")
+
+
+def _row(run: RunDir, manifest: dict[str, Any]) -> BenchmarkRow:
+    targets = list((manifest.get("targets") or {}).values())
+    cut = not run.sealed or bool(manifest.get("interrupted"))
+    created_ms = _ms(manifest.get("created")) or int(run.manifest_path.stat().st_mtime * 1000)
+    return BenchmarkRow(
+        id=run.run_id,
+        name=str(manifest.get("name") or run.run_id)[:100],
+        state=State.INTERRUPTED if cut else State.COMPLETED,
+        origin="cli",
+        model=next((str(t["model"])[:200] for t in targets if t.get("model")), None),
+        target=", ".join(str(t.get("url")) for t in targets) or None,
+        created_ms=created_ms,
+        started_ms=created_ms,
+        scenario=_text(run.scenario_path),
+        scenario_digest=manifest.get("scenario_digest"),
+        verdict=manifest.get("verdict"),
+        reasons=[str(reason) for reason in manifest.get("reasons") or ()],
+    )
+
+
+def _ms(text: Any) -> int | None:
+    try:
+        return int(datetime.fromisoformat(str(text)).timestamp() * 1000)
+    except ValueError:
+        return None
+
+
+def _text(path: Path) -> str | None:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return None

@@ -107,13 +107,16 @@ def price_text(target: Target) -> str:
     return f"{'; '.join(tiers)} ({target.price_source}, {target.price_date})"
 
 
-def as_json(planned: Planned) -> str:
-    """The plan that workers are handed, without secrets, and its needs. Times are ns where the name says so, else s."""
+def as_json(planned: Planned, repeat: dict[str, Any] | None = None) -> str:
+    """The plan that workers are handed, without secrets, and its needs. Times are ns where the name says so, else s. ``repeat``: how often
+    all of it is done, where more than once.
+    """
     return json.dumps(
         {
             "plan": _ends(dataclasses.asdict(planned.plan)),
             "needs": dataclasses.asdict(planned.needs),
             "cost": dataclasses.asdict(planned.cost),
+            "repeat": repeat,
             "machine": dataclasses.asdict(machine.look()),
             "warnings": planned.warnings,
         },

@@ -48,7 +48,7 @@ def learn(plan: Plan, run: RunDir) -> dict[str, int]:
                 f"target {name!r}: tokenizer: only {len(words)} of {len(synthetic.words()):,} English words are single tokens to it; "
                 f"exact lengths need {FEWEST_WORDS}; leave tokenizer out, and the probe corrects the lengths"
             )
-        _check_text(name, ids, synthetic.Synthetic((plan.seed, 0), 0, tuple(words)))
+        _check_text(name, ids, synthetic.Synthetic(plan.steps[0].words_seed, 0, tuple(words)))
     if found:
         write_whole(run.words_path, orjson.dumps(found))
     return {name: len(words) for name, words in found.items()}

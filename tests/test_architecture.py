@@ -19,6 +19,7 @@ CONTRACT = (
     "generator.run_dir",
     "generator.errors",
     "generator.job",
+    "generator.until",  # the same of rules that end repeating
     "generator.thresholds",  # how a rule is written; what its figure is, analysis says
 )
 ARROWS = {

@@ -103,6 +103,7 @@ SECTIONS = {
     "steps": "steps",
     "trace": "trace",
     "matrix": "matrix",
+    "repeat": "repeat",
     "slo": "slo",
     "timeouts": "timeouts",
     "input_tokens": "workload",

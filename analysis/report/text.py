@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from analysis.report import comparison, costs, intervals, limits, parts, repeats, wording
+from analysis.report import comparison, costs, goodput, intervals, limits, parts, repeats, wording
 from analysis.report.wording import number, share
 
 Row = dict[str, Any]
@@ -54,6 +54,7 @@ def render(report: Row, *, width: int = 116, colour: bool = False) -> str:
     for part in (*intervals.tables(report), *parts.tables(report)):
         console.print()
         console.print(_part(part))
+    _goodput(console, report)
     _limits(console, report)
     _failures(console, report)
     _costs(console, report)
@@ -190,6 +191,16 @@ def _comparison(console: Console, found: Row | None) -> None:
     for line in comparison.notes(found):
         console.print(Text(wording.printable(line), "yellow" if line.startswith("!") else "dim"))
     console.print()
+
+
+def _goodput(console: Console, report: Row) -> None:
+    for table in goodput.tables(report):
+        console.print()
+        console.print(_part(table))
+    if told := goodput.sentences(report):
+        console.print()
+    for line in told:
+        console.print(Text(wording.printable(line), "bold"))
 
 
 def _limits(console: Console, report: Row) -> None:

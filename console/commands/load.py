@@ -15,6 +15,7 @@ from console.commands.export import after_run, export_option
 from console.commands.options import runs_dir_option, threshold_option
 
 if TYPE_CHECKING:
+    from console.drive import Finished
     from console.exposing import Board
     from console.prepare import Prepared
     from generator.run_dir import RunDir
@@ -139,24 +140,48 @@ def run_prepared(
     then: Callable[[RunDir], None] | None = None,
 ) -> int:
     """One after another, each with its report on standard output; the exit code that counts. ``then`` is told of each run."""
-    from console import drive, live
+    from console import drive, live, repeat_plan, repeating
+
+    def once(one: Prepared, own_id: str | None, label: str) -> Finished:
+        with live.watching(label, quiet=no_live) as watch:
+            watcher = watch if board is None else board.watching(one.scenario.name, watch)
+            done = drive.run(one, runs_dir, own_id, watcher)
+        if done.end.error is not None:
+            click.echo(f"error: {done.end.error}", err=True)
+        return done
 
     codes = []
     for one in prepared:
-        _warn(one.planned.warnings)
-        with live.watching(one.scenario.name, quiet=no_live) as watch:
-            watcher = watch if board is None else board.watching(one.scenario.name, watch)
-            done = drive.run(one, runs_dir, run_id, watcher)
-        if done.end.error is not None:
-            click.echo(f"error: {done.end.error}", err=True)
-        _show(done.report, as_json=as_json)
-        click.echo(f"report: {done.run.report_path}", err=as_json)
-        codes.append(done.code)
+        _warn([*one.planned.warnings, *repeat_plan.warnings(one)])
+        runs: list[Finished]
+        if repeat_plan.facts(one) is None:
+            done = once(one, run_id, one.scenario.name)
+            runs, code, interrupted, page = [done], done.code, done.end.interrupted, done.run.report_path
+            _show(done.report, as_json=as_json)
+        else:
+            several = repeating.repeat(
+                one, runs_dir, run_id, lambda p, own_id, n: once(p, own_id, f"{p.scenario.name} {n}"), _tell
+            )
+            runs, code, interrupted, page = several.finished, several.code, several.interrupted, several.page
+            _show_repeated(several.report, as_json=as_json)
+        click.echo(f"report: {page}", err=as_json)
+        codes.append(code)
         if then is not None:
-            then(done.run)
-        if done.end.interrupted:
+            for done in runs:
+                then(done.run)
+        if interrupted:
             break
     return exits.first(codes)
+
+
+def _tell(line: str) -> None:
+    click.echo(line, err=True)
+
+
+def _show_repeated(report: dict[str, Any], *, as_json: bool) -> None:
+    from console import repeated
+
+    click.echo(repeated.FORMS["json"](report) if as_json else repeated.as_text(report, colour=sys.stdout.isatty()))
 
 
 @click.command()
@@ -165,12 +190,15 @@ def run_prepared(
 @click.option("--json", "as_json", is_flag=True, help="The plan as a JSON object.")
 def plan(scenario: str | None, sets: tuple[str, ...], as_json: bool, **flags: str | None) -> None:
     """Show what `run` would do: steps, arrivals, tokens, duration, and what the machine needs for it. Sends nothing."""
-    from console import forecast
+    from console import forecast, repeat_plan
     from console.prepare import prepare
 
     prepared = prepare(scenario, given(flags), list(sets))
-    click.echo(forecast.as_json(prepared.planned) if as_json else forecast.as_text(prepared.planned))
-    _warn(prepared.planned.warnings)
+    if as_json:
+        click.echo(forecast.as_json(prepared.planned, repeat_plan.facts(prepared)))
+    else:
+        click.echo("\n".join([forecast.as_text(prepared.planned), *repeat_plan.lines(prepared)]))
+    _warn([*prepared.planned.warnings, *repeat_plan.warnings(prepared)])
 
 
 @click.command()

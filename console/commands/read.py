@@ -102,15 +102,15 @@ def seal(run_ref: str, runs_dir: Path) -> None:
 
 
 @click.command()
-@run_argument
+@click.argument("run_refs", metavar="RUN...", nargs=-1, required=True)
 @click.option(
     "--format",
     "form",
-    type=click.Choice(["text", "json", "csv", "html", "junit", "hdr"]),
+    type=click.Choice(["text", "json", "csv", "html", "junit", "hdr", "prometheus", "influx", "otlp"]),
     default="text",
     show_default=True,
     help="Form of the report: csv has a row for each step, junit a test case for each threshold and rule of the verdict, hdr an "
-    "HdrHistogram log.",
+    "HdrHistogram log; prometheus, influx (line protocol) and otlp (JSON) are for monitoring.",
 )
 @click.option(
     "--profile",
@@ -128,7 +128,7 @@ def seal(run_ref: str, runs_dir: Path) -> None:
 @output_option
 @runs_dir_option
 def report(
-    run_ref: str,
+    run_refs: tuple[str, ...],
     form: str,
     profiles: tuple[str, ...],
     texts: bool,
@@ -136,12 +136,16 @@ def report(
     output: Path | None,
     runs_dir: Path,
 ) -> int:
-    """Show what RUN measured, and whether it is to be believed.
+    """Show what RUN measured, and whether it is to be believed; of several RUNs, what they come to together.
 
     RUN is an id, a path, or `latest`; it need not be sealed. The run is judged anew, nothing in its folder is changed. With --threshold
     the exit code is 99 where the run breaks one of its thresholds, old or new.
+
+    The name of a group of repetitions (`openloop run --repeat`) stands for all of them. Several runs are merged as they were judged
+    when they ended: text, json or html.
     """
     from console import judged
+    from console.commands.several import several, show
     from generator import run_dir
 
     if form == "html" and output is None and sys.stdout.isatty():
@@ -150,7 +154,9 @@ def report(
         raise click.UsageError("--texts goes with --format html; elsewhere ask `openloop sql RUN slowest_texts`")
     if profiles and (texts or form not in {"text", "json"}):
         raise click.UsageError("--profile goes with --format text or json alone")
-    with judged.judged(run_dir.find(run_ref, runs_dir), thresholds) as j:
+    if (runs := several(run_refs, runs_dir)) is not None:
+        return show(runs, form, output, alone=bool(profiles or texts or thresholds))
+    with judged.judged(run_dir.find(run_refs[0], runs_dir), thresholds) as j:
         broken = thresholds and not all(found["holds"] for found in j.report["thresholds"])
         for_eyes = form == "text" and output is None and sys.stdout.isatty()
         if profiles:

@@ -118,12 +118,12 @@ def _text(step: Step, run: RunDir, correction: Correction, vocabulary: tuple[str
     # The prefix is inside the wanted length, and the template's overhead inside neither.
     prefix = round(spec.shared_prefix_tokens / correction.tokens_per_word)
     if not (spec.block_tokens or spec.prefix_groups) or not prefix + spec.block_tokens:
-        return Synthetic(step.seed, prefix, vocabulary)
-    source = Synthetic(step.seed, 0, vocabulary)
+        return Synthetic(step.words_seed, prefix, vocabulary)
+    source = Synthetic(step.words_seed, 0, vocabulary)
     if spec.block_tokens:
         ids, ends = (np.load(run.plan_array_path(f"{name}-{step.step_id}"), mmap_mode="r") for name in BLOCK_TABLES)
-        return Blocks(source, step.seed, ids, ends, round(spec.block_tokens / correction.tokens_per_word))
-    return Groups(source, step.seed, spec.prefix_groups, spec.prefix_prompts, prefix)
+        return Blocks(source, step.words_seed, ids, ends, round(spec.block_tokens / correction.tokens_per_word))
+    return Groups(source, step.words_seed, spec.prefix_groups, spec.prefix_prompts, prefix, dealt=step.seed)
 
 
 BLOCK_TABLES = ("blocks", "block-ends")

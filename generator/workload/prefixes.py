@@ -26,11 +26,22 @@ _KEPT = 4
 class Groups:
     """``groups`` prefixes of ``words`` words each at a time. Every ``groups`` · ``prompts`` arrivals in a row have each prefix ``prompts``
     times, in an order of the seed's; then come new prefixes. ``prompts`` None: the same prefixes throughout, one round after another.
+    ``dealt``: the seed of that order, where the words have another.
     """
 
-    def __init__(self, source: Synthetic, seed: tuple[int, int], groups: int, prompts: int | None, words: int) -> None:
+    def __init__(
+        self,
+        source: Synthetic,
+        seed: tuple[int, int],
+        groups: int,
+        prompts: int | None,
+        words: int,
+        *,
+        dealt: tuple[int, int] | None = None,
+    ) -> None:
         self._source = source
         self._seed = seed
+        self._dealt = seed if dealt is None else dealt
         self._groups = groups
         self._prompts = prompts
         self._words = words
@@ -41,7 +52,7 @@ class Groups:
         number, within = divmod(n, self._groups * (self._prompts or 1))
         order = self._rounds.get(number)
         if order is None:
-            seed = np.random.SeedSequence(self._seed[0], spawn_key=(self._seed[1], _SHUFFLE, number))
+            seed = np.random.SeedSequence(self._dealt[0], spawn_key=(self._dealt[1], _SHUFFLE, number))
             order = self._rounds[number] = np.random.default_rng(seed).permutation(self._groups * (self._prompts or 1))
             if len(self._rounds) > _KEPT:
                 self._rounds.popitem(last=False)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from report_runs import HOSTILE, INVALID, STATES, compared, hostile, judged, limited, small, talking
+from report_runs import HOSTILE, INVALID, STATES, aimed, compared, hostile, judged, limited, small, talking
 
 from analysis.report import csv, json, text, wording
 
@@ -29,7 +29,7 @@ def report_of(make: Any, path: Path, *verdict: Any) -> dict[str, Any]:
 
 def paths(value: Any, prefix: str = "") -> Iterator[str]:
     """Dotted keys as docs/report.md writes them. Maps by outcome, library or metric end there; lists are named and looked into."""
-    if isinstance(value, dict) and not prefix.endswith((".outcomes", ".versions", ".host", ".slo", "_ms")):
+    if isinstance(value, dict) and not prefix.endswith((".outcomes", ".versions", ".host", ".slo", ".limits", "_ms")):
         for key, inner in value.items():
             yield from paths(inner, f"{prefix}.{key}" if prefix else key)
         return
@@ -116,7 +116,7 @@ def test_every_documented_key_is_there(tmp_path: Path) -> None:
     """A run with steps and failures, one with conversations and one with a limit have all that docs/report.md promises."""
     made = set(paths(report_of(small, tmp_path / "small", INVALID)))
     made |= set(paths(report_of(talking, tmp_path / "talking"))) | set(paths(report_of(limited, tmp_path / "limited")))
-    made |= set(paths(report_of(compared, tmp_path / "compared")))
+    made |= set(paths(report_of(compared, tmp_path / "compared"))) | set(paths(report_of(aimed, tmp_path / "aimed")))
     assert documented() - made - {"comparison", "generator", "rate_limit", "run", "totals", "verdict"} == set()
 
 

@@ -27,7 +27,7 @@ Row = dict[str, Any]
 _DASHES = {"p50": [1, 0], "p90": [6, 3], "p99": [2, 2]}
 
 
-def _x_of_load(rows: list[Row], title: str) -> Spec:
+def x_of_load(rows: list[Row], title: str) -> Spec:
     """Numbers where the loads are numbers, else the steps in their order."""
     loads = [r["load"] for r in rows]
     if any(isinstance(v, str) for v in loads):
@@ -82,7 +82,7 @@ def latency_against_load(rows: list[Row], title: str, width: int, height: int = 
         "scale": {"domain": list(_DASHES), "range": ["circle", "square", "diamond"]},
     }
     by: Spec = {
-        "x": _x_of_load(rows, title),
+        "x": x_of_load(rows, title),
         "y": y_axis("ms", [r["ms"] for r in rows]),
         "color": colour,
         "detail": [{"field": "group"}],
@@ -112,7 +112,7 @@ def value_against_load(rows: list[Row], title: str, width: int, height: int = 20
     groups = list(dict.fromkeys(r["group"] for r in rows))
     colours = [ramp(i, len(groups)) for i in range(len(groups))] if len(groups) > 1 else ["var(--accent-2)"]
     by: Spec = {
-        "x": _x_of_load(rows, title),
+        "x": x_of_load(rows, title),
         "y": y_axis("value", [r["value"] for r in rows]),
         "color": {"field": "group", "type": "nominal", "scale": {"domain": groups, "range": colours}},
     }
@@ -201,7 +201,7 @@ def outcomes(rows: list[Row], steps: list[str], width: int) -> Spec:
     """Rows: step, outcome, rank, share, text. One bar a step, 100 % long."""
     kinds = [k for k in OUTCOME_COLOURS if any(r["outcome"] == k for r in rows)]
     by: Spec = {
-        "y": _rows_of_steps(steps),
+        "y": rows_of_steps(steps),
         "x": {
             "field": "share",
             "type": "quantitative",
@@ -224,7 +224,7 @@ def outcomes(rows: list[Row], steps: list[str], width: int) -> Spec:
 
 def offered_achieved(rows: list[Row], steps: list[str], width: int) -> Spec:
     """Rows: step, offered_rps (None in closed loops), achieved_rps, text. Bar: sent; tick: what the schedule asked for."""
-    y = _rows_of_steps(steps)
+    y = rows_of_steps(steps)
     bar: Spec = {
         "y": y,
         "x": {
@@ -252,7 +252,7 @@ def offered_achieved(rows: list[Row], steps: list[str], width: int) -> Spec:
     )
 
 
-def _rows_of_steps(steps: list[str]) -> Spec:
+def rows_of_steps(steps: list[str]) -> Spec:
     # The order comes by "domain", which is data; "sort" would be compiled into an expression, and names are anybody's text.
     axis = {"title": None, "labelLimit": 130, "labelColor": "var(--ink)", "labelPadding": 8}
     return {"field": "step", "type": "nominal", "scale": {"domain": steps}, "axis": axis}

@@ -86,7 +86,7 @@ def arrange(report: Report, rows: Rows) -> list[Section]:
     ]
 
 
-def _panel(
+def panel_of(
     name: str, figure: str, label: str, spec: Callable[[int], style.Spec] | None, empty: str, wide: int = HALF
 ) -> Panel:
     if spec is None:
@@ -148,7 +148,7 @@ def _against_load(report: Report, rows: Rows) -> Figure:
         ]
         spec = (lambda width, drawn=drawn: charts.latency_against_load(drawn, title, width)) if drawn else None
         label = f"{METRICS[metric]} percentiles against {title}; the figures stand in the table of steps"
-        panels.append(_panel(METRICS[metric], "load", label, spec, f"No {METRICS[metric]} was measured."))
+        panels.append(panel_of(METRICS[metric], "load", label, spec, f"No {METRICS[metric]} was measured."))
     key = (
         tuple({"name": g or "the rest", "colour": style.ramp(i, len(groups))} for i, g in enumerate(groups))
         if len(groups) > 1
@@ -180,7 +180,7 @@ def _curves(rows: list[Row], steps: list[Row], key: tuple[dict[str, str], ...]) 
         ]
         spec = (lambda width, drawn=drawn: charts.percentile_curves(drawn, names, width)) if drawn else None
         label = f"{METRICS[metric]} at every percentile, one line a step"
-        panels.append(_panel(METRICS[metric], "curve", label, spec, f"No {METRICS[metric]} was measured."))
+        panels.append(panel_of(METRICS[metric], "curve", label, spec, f"No {METRICS[metric]} was measured."))
     note = "Milliseconds at or below which that share of requests lies; each nine takes the same room."
     return Figure("curve", "Percentile curves", note, tuple(panels), key)
 
@@ -207,7 +207,7 @@ def _distributions(histograms: dict[str, list[Row]], steps: list[Row], key: tupl
         ]
         spec = (lambda width, drawn=drawn: charts.distribution(drawn, names, width)) if drawn else None
         label = f"Histogram of {METRICS[metric]}, share of each step's own total"
-        panels.append(_panel(METRICS[metric], "distribution", label, spec, f"No {METRICS[metric]} was measured."))
+        panels.append(panel_of(METRICS[metric], "distribution", label, spec, f"No {METRICS[metric]} was measured."))
     note = "Share of requests (TTFT) or of gaps between chunks (ICL) in each interval."
     return Figure("distribution", "Distributions", note, tuple(panels), key)
 
@@ -229,7 +229,7 @@ def _throughput(report: Report, rows: Rows) -> Figure:
         ]
         spec = (lambda width, drawn=drawn: charts.value_against_load(drawn, title, width, 250)) if drawn else None
         panels.append(
-            _panel(
+            panel_of(
                 name, "throughput", f"Output tokens per second against {title}", spec, "No output tokens were counted."
             )
         )
@@ -273,7 +273,7 @@ def _timeline(rows: list[Row], steps: list[Row], server: list[ServerPanel]) -> F
             *server_panels.second_lines(server),
         )
     )
-    panel = _panel(
+    panel = panel_of(
         "all",
         "timeline",
         "In flight, TTFT, requests and tokens per second over time"
@@ -321,7 +321,7 @@ def _offered(steps: list[Row]) -> Figure:
         if s["achieved_rps"] is not None
     ]
     names = [str(r["step"]) for r in drawn]
-    panel = _panel(
+    panel = panel_of(
         "all",
         "offered",
         "Requests per second sent, by step, against what the schedule offered",
@@ -351,7 +351,7 @@ def _outcomes(steps: list[Row]) -> Figure:
     there = [o for o in style.OUTCOME_COLOURS if any(r["outcome"] == o for r in drawn)]
     key = tuple({"name": o, "colour": style.OUTCOME_COLOURS[o]} for o in there)
     spec = (lambda width: charts.outcomes(drawn, names, width)) if drawn else None
-    panel = _panel(
+    panel = panel_of(
         "all",
         "outcomes",
         "Share of requests by outcome, by step; the counts stand in the table of failures",

@@ -13,7 +13,18 @@ from typing import Any
 
 from duckdb import DuckDBPyConnection
 
-from analysis.report import comparison, costs, figures, intervals, limits, parts, texts, wording
+from analysis.report import (
+    comparison,
+    costs,
+    figures,
+    goodput,
+    goodput_charts,
+    intervals,
+    limits,
+    parts,
+    texts,
+    wording,
+)
 from analysis.report.style import OUTCOME_COLOURS, ramp
 from analysis.report.terms import TERMS
 
@@ -34,7 +45,7 @@ def render(
     """The page of one run. ``report`` is what ``model.build`` made of ``con``; the manifest gives facts that the report leaves out.
     Prompts and answers stand on it only ``with_texts``."""
     shown = texts.slowest(con, report["steps"]) if with_texts else None
-    return page(report, figures.sections(con, report), manifest, shown)
+    return page(report, [*figures.sections(con, report), *goodput_charts.sections(report)], manifest, shown)
 
 
 def page(
@@ -85,6 +96,8 @@ def page(
         compared_notes=comparison.notes(report["comparison"]),
         parts=parts.tables(report),
         intervals=intervals.tables(report),
+        goodput=goodput.tables(report),
+        goodput_told=goodput.sentences(report),
         limits=limits.tables(report),
         limits_told=limits.sentences(report),
         limits_assumed=limits.assumptions(report),

@@ -13,7 +13,7 @@ from typing import Any
 from duckdb import DuckDBPyConnection
 
 from analysis import catalog, compare, ratelimit, thresholds
-from analysis.report import costs, intervals, parts
+from analysis.report import costs, goodput, intervals, parts
 from analysis.report.wording import METRICS, PERCENTILES, load
 from analysis.validity import Rule, Verdict
 
@@ -64,6 +64,7 @@ def build(con: DuckDBPyConnection, manifest: Row, verdict: Verdict) -> Row:
         "totals": _totals(steps, outcomes) | {"cost": costs.of_run(catalog.run(con, "run_cost").dicts())},
         "steps": steps,
         **parts.build(con),
+        "goodput": goodput.build(con, manifest),
         "rate_limit": ratelimit.judge(con),
         "comparison": compare.judge(con),
         "errors": _errors(outcomes),
@@ -141,7 +142,7 @@ def _counts(rows: Iterable[Row]) -> dict[str, int]:
 def _step(window: Row, label: str, facts: dict[str, Row], counts: dict[str, int], given_up: dict[str, int]) -> Row:
     """Everything of a step but its latencies. ``given_up``: how those ended that the scenario gives up on purpose."""
     summary, through, speed = facts["step_summary"], facts["throughput"], facts["user_speed"]
-    goodput, offered, lengths = facts["goodput"], facts["offered_achieved"], facts["prompt_lengths"]
+    slo, offered, lengths = facts["goodput"], facts["offered_achieved"], facts["prompt_lengths"]
     faith = facts["schedule_fidelity"]
     start_ns = window["run_start_ns"]
     as_said = ("step_id", "name", "cell", "arm", "block", "arrivals", "rate_rps", "rate_end_rps", "burstiness", "concurrency", "concurrency_end", "session_turns")  # fmt: skip
@@ -167,9 +168,12 @@ def _step(window: Row, label: str, facts: dict[str, Row], counts: dict[str, int]
         "input_tokens_per_s": through.get("input_tps"),
         "per_user_tokens_per_s": speed.get("p50_tps"),
         "slowest_user_tokens_per_s": speed.get("p05_tps"),
-        "slo": goodput.get("slo"),
-        "goodput_rps": goodput.get("goodput_rps") if goodput.get("slo") else None,
-        "attainment": goodput.get("attainment") if goodput.get("slo") else None,
+        "slo": slo.get("slo"),
+        "goodput_rps": slo.get("goodput_rps") if slo.get("slo") else None,
+        "good_tokens_per_s": slo.get("good_tps") if slo.get("slo") else None,
+        "attainment": slo.get("attainment") if slo.get("slo") else None,
+        "attainment_low": slo.get("attainment_low") if slo.get("slo") else None,
+        "attainment_high": slo.get("attainment_high") if slo.get("slo") else None,
         "input_tokens": {
             "wanted": lengths.get("wanted_mean_tokens"),
             "reported": lengths.get("reported_mean_tokens"),

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-import importlib.util
+import logging
 import os
 import pwd
 import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import quote
 
+import psycopg
 import pytest
 from whole_runs import until
+
+ADMIN_PASSWORD = "sup3r s3cret"
 
 
 def free_port() -> int:
@@ -42,71 +47,61 @@ def postgres_binaries() -> Path:
 
 
 @contextmanager
-def postgresql(folder: Path) -> Iterator[str]:
-    """``postgresql://tester:p%40ss@127.0.0.1:PORT/runs``: a cluster of its own; ``tester`` owns the database ``runs`` and nothing else."""
+def postgresql() -> Iterator[str]:
+    """``postgresql://tester:p%40ss%3Aw%2Frd@127.0.0.1:PORT/runs``: a cluster of its own; ``tester`` owns the database ``runs``, and
+    may not look into ``closed``. ``admin``, whose password is ADMIN_PASSWORD, may do all.
+    """
     binaries = postgres_binaries()
-    data, sockets = folder / "data", folder / "sockets"
-    folder.mkdir(parents=True)
-    sockets.mkdir()
     as_user: list[str] = []
-    if os.geteuid() == 0:
-        # PostgreSQL refuses to run as root; its package brings a user.
+    # Not in pytest's folder, which is closed to other users each time that some pytest starts.
+    with tempfile.TemporaryDirectory(prefix="openloop-postgresql-") as name:
+        folder = Path(name)
+        if os.geteuid() == 0:
+            # PostgreSQL refuses to run as root; its package brings a user.
+            try:
+                owner = pwd.getpwnam("postgres")
+            except KeyError:
+                pytest.skip("PostgreSQL does not run as root, and there is no user postgres")
+            as_user = ["runuser", "-u", "postgres", "--"]
+            os.chown(folder, owner.pw_uid, owner.pw_gid)
+        data, port, password = folder / "data", free_port(), folder / "password"
+        password.write_text(ADMIN_PASSWORD)
+        password.chmod(0o644)
+        made = ["-U", "admin", "-A", "scram-sha-256", "--pwfile", str(password)]
+        made += ["--no-sync", "-E", "UTF8", "--locale", "C.UTF-8"]
+        _quietly(*as_user, str(binaries / "initdb"), "-D", str(data), *made)
+        options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder} -c fsync=off"
+        control = [*as_user, str(binaries / "pg_ctl"), "-w", "-D", str(data)]
+        _quietly(*control, "-o", options, "-l", str(folder / "data" / "log"), "start")
         try:
-            owner = pwd.getpwnam("postgres")
-        except KeyError:
-            pytest.skip("PostgreSQL does not run as root, and there is no user postgres")
-        as_user = ["runuser", "-u", "postgres", "--"]
-        for path in (folder, sockets):
-            os.chown(path, owner.pw_uid, owner.pw_gid)
-        for parent in folder.parents:
-            if parent.owner() == "root" and parent != Path("/") and parent.stat().st_mode & 0o055 != 0o055:
-                parent.chmod(parent.stat().st_mode | 0o011)
-    port = free_port()
-    password = folder / "password"
-    password.write_text("sup3r s3cret")
-    password.chmod(0o644)
-    run = {"check": True, "stdout": subprocess.DEVNULL, "cwd": "/"}
-    subprocess.run(
-        [
-            *as_user,
-            str(binaries / "initdb"),
-            "-D",
-            str(data),
-            "-U",
-            "admin",
-            "-A",
-            "scram-sha-256",
-            "--pwfile",
-            str(password),
-        ]
-        + ["--no-sync", "-E", "UTF8", "--locale", "C.UTF-8"],
-        **run,
-    )
-    options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={sockets} -c fsync=off"
-    control = [*as_user, str(binaries / "pg_ctl"), "-D", str(data)]
-    subprocess.run([*control, "-w", "-o", options, "-l", str(folder / "data" / "log"), "start"], **run)
-    try:
-        import psycopg
+            with psycopg.connect(admin(f"postgresql://127.0.0.1:{port}/postgres"), autocommit=True) as connection:
+                connection.execute("CREATE ROLE tester LOGIN PASSWORD 'p@ss:w/rd'")
+                connection.execute("CREATE DATABASE runs OWNER tester")
+                connection.execute("CREATE DATABASE closed")
+                connection.execute("REVOKE CONNECT ON DATABASE closed FROM public")
+            yield f"postgresql://tester:p%40ss%3Aw%2Frd@127.0.0.1:{port}/runs"
+        finally:
+            _quietly(*control, "-m", "immediate", "stop")
 
-        admin = f"postgresql://admin:sup3r%20s3cret@127.0.0.1:{port}"
-        with psycopg.connect(f"{admin}/postgres", autocommit=True) as connection:
-            connection.execute("CREATE ROLE tester LOGIN PASSWORD 'p@ss:w/rd'")
-            connection.execute("CREATE DATABASE runs OWNER tester")
-        yield f"postgresql://tester:p%40ss%3Aw%2Frd@127.0.0.1:{port}/runs"
-    finally:
-        subprocess.run([*control, "-m", "immediate", "stop"], **run)
+
+def admin(url: str) -> str:
+    """The same place for who may do all."""
+    scheme, _, rest = url.partition("://")
+    return f"{scheme}://admin:{quote(ADMIN_PASSWORD)}@{rest.rpartition('@')[2]}"
+
+
+def _quietly(*words: str) -> None:
+    subprocess.run(words, check=True, stdout=subprocess.DEVNULL, cwd="/")
 
 
 @contextmanager
 def mongodb(folder: Path, port: int | None = None) -> Iterator[str]:
     """``mongodb://127.0.0.1:PORT/runs?directConnection=true``: SecantusDB, which speaks MongoDB's wire protocol; it is no mongod."""
-    if (
-        importlib.util.find_spec("secantus") is None
-        and shutil.which("secantusd-py", path=Path(sys.executable).parent) is None
-    ):
+    program = Path(sys.executable).parent / "secantusd-py"
+    if not program.exists():
         pytest.skip("SecantusDB is not installed (pip install 'openloop[dev]')")
     port = port or free_port()
-    command = [str(Path(sys.executable).parent / "secantusd-py"), "--host", "127.0.0.1", "--port", str(port)]
+    command = [str(program), "--host", "127.0.0.1", "--port", str(port)]
     command += ["--storage-path", str(folder), "--standalone", "--log-level", "WARNING"]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         try:
@@ -123,6 +118,7 @@ def s3(bucket: str = "runs") -> Iterator[str]:
     import boto3
 
     server = server_module.ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # a line a request is not asked for
     server.start()
     host, port = server.get_host_and_port()
     keys = {"AWS_ACCESS_KEY_ID": "tester", "AWS_SECRET_ACCESS_KEY": "p@ss:w/rd", "AWS_EC2_METADATA_DISABLED": "true"}

@@ -62,8 +62,9 @@ def parse(given: str, environment: Mapping[str, str] = os.environ) -> Address:
     written, text, values = _filled(given, environment)
     try:
         parts = urlsplit(text)
-        # Looked at now: a port that is no number is found only when asked for.
-        password = "" if parts.port == 0 else parts.password or ""
+        password = parts.password or ""
+        # Looked at now: a port that is no number is found only when asked for. MongoDB's URLs may list several hosts.
+        _ = "," in parts.netloc or parts.port
     except ValueError as e:
         # The library's words may quote the whole authority, with the password in it.
         why = "no such port" if "ort" in str(e) else "host and port are malformed"

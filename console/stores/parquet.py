@@ -161,9 +161,16 @@ class ParquetStore:
             if waiting:
                 writer.write_table(pa.Table.from_batches(waiting))
         if self._local:
+            self._sync(export, path)
+        return rows
+
+    def _sync(self, export: Export, path: str) -> None:
+        try:
             with Path(path).open("rb") as file:
                 os.fsync(file.fileno())
-        return rows
+        except FileNotFoundError:
+            # To an export that began later this one looked like what a killed one left.
+            raise store.overtaken(self._address, export) from None
 
     def _commit(self, export: Export, rows: dict[str, int], before: dict[str, Any] | None) -> None:
         """Raises StoreError where another export of this run was quicker; one within the same moment is not seen."""

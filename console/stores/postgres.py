@@ -30,7 +30,10 @@ _FETCH_ROWS = 2_000
 
 def open_store(address: Address) -> RelationalStore:
     """Raises StoreError where the URL does not name a server. Connects when first used."""
-    url = sa.make_url(address.url).set(drivername="postgresql+psycopg")
+    try:
+        url = sa.make_url(address.url).set(drivername="postgresql+psycopg")
+    except (sa.exc.ArgumentError, ValueError) as e:
+        raise StoreError(f"store {address.shown}: {address.redacted(str(e))}") from None
     options = {k: v if isinstance(v, str) else v[-1] for k, v in url.query.items()}
     schema = options.pop("schema", SCHEMA)
     engine = sa.create_engine(

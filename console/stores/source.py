@@ -14,7 +14,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from console import judged
-from console.stores.tables import ALWAYS, ORGANISATION, Table, tables
+from console.stores import tables
+from console.stores.tables import ALWAYS, ORGANISATION, Table
 from generator.errors import RunFolderError
 from generator.run_dir import RunDir
 
@@ -47,7 +48,7 @@ class Export:
 
     def tables(self) -> list[Table]:
         """Those that go, in the contract's order; an optional one only where the run has it."""
-        wanted = [t for name, t in tables().items() if name in self.table_names]
+        wanted = [t for name, t in tables.tables().items() if name in self.table_names]
         return [t for t in wanted if self.run.table_path(t.name).exists()]
 
     def batches(self, table: Table) -> Iterator[pa.RecordBatch]:

@@ -1,0 +1,82 @@
+"""URLs of stores: what each part says, variables of the environment, and that no secret is ever shown."""
+
+from __future__ import annotations
+
+import pytest
+import sqlalchemy as sa
+from hypothesis import given
+from hypothesis import strategies as st
+
+from console.stores import address
+from generator.errors import StoreError
+
+ENVIRONMENT = {
+    "PGPASSWORD": "p@ss/w:rd?#%",
+    "HOST": "db.example:5433",
+    "DB": "runs",
+    "WHOLE": "mongodb://u:topsecret@h/db",
+}
+
+
+@pytest.mark.parametrize(
+    ("given", "kind", "shown"),
+    [
+        ("postgresql://u:secret@h:5432/db", "postgresql", "postgresql://u:***@h:5432/db"),
+        (
+            "postgres://h/db?sslpassword=x&sslmode=require",
+            "postgresql",
+            "postgres://h/db?sslpassword=***&sslmode=require",
+        ),
+        ("postgresql://u:${PGPASSWORD}@h/db", "postgresql", "postgresql://u:***@h/db"),
+        ("postgresql://${HOST}/${DB}", "postgresql", "postgresql://${HOST}/${DB}"),
+        ("sqlite:///runs.db", "sqlite", "sqlite:///runs.db"),
+        ("mongodb+srv://u:a%40b@h/db?retryWrites=true", "mongodb", "mongodb+srv://u:***@h/db?retryWrites=true"),
+        ("mongodb://u:pw@a:1,b:2/db", "mongodb", "mongodb://u:***@a:1,b:2/db"),
+        ("${WHOLE}", "mongodb", "mongodb://u:***@h/db"),
+        ("s3://bucket/a/b?region=eu-west-1", "parquet", "s3://bucket/a/b?region=eu-west-1"),
+        ("file:///var/runs", "parquet", "file:///var/runs"),
+    ],
+)
+def test_a_url_is_understood_and_shown_without_secrets(given: str, kind: str, shown: str) -> None:
+    """The kind follows from the scheme; a password and options that are named like one are hidden, the rest is as written."""
+    found = address.parse(given, ENVIRONMENT)
+    assert (found.kind, found.shown) == (kind, shown)
+    assert "secret" not in repr(found)
+
+
+def test_a_variable_may_hold_what_separates_the_parts_of_a_url() -> None:
+    """A password from the environment reaches the library as it is, whatever characters are in it; a host may bring its port."""
+    found = address.parse("postgresql://u:${PGPASSWORD}@${HOST}/${DB}", ENVIRONMENT)
+    url = sa.make_url(found.url)
+    assert (url.password, url.host, url.port, url.database) == (ENVIRONMENT["PGPASSWORD"], "db.example", 5433, "runs")
+
+
+@given(st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=40))
+def test_any_password_arrives_and_is_taken_out_of_foreign_words(password: str) -> None:
+    """However a library quotes the password in its message, plainly or for a URL, it does not get through."""
+    found = address.parse("postgresql://u:${P}@h/db", {"P": password})
+    assert sa.make_url(found.url).password == password
+    assert found.redacted(f"<{password}>") == "<***>"
+    quoted = found.url.partition("//u:")[2].partition("@")[0]
+    assert found.redacted(f"<{quoted}>") == "<***>"
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ("runs.db", "a URL is wanted"),
+        ("postgresql:/h", "a URL is wanted"),
+        ("postgre://u:topsecret@h/db", "unknown scheme 'postgre'; nearest: postgres"),
+        ("mysql://u:topsecret@h/db", "unknown scheme 'mysql'; there are: postgresql"),
+        ("postgresql://u:${NOT_SET}@h/db", "NOT_SET is not set"),
+        ("postgresql://u:topsecret@h:port/db", "no such port"),
+        ("postgresql://u:topsecret@[h/db", "malformed"),
+        ("u:topsecret@host", "a URL is wanted"),
+    ],
+)
+def test_what_is_no_store_is_an_error_without_the_password(given: str, words: str) -> None:
+    """The message names the fix; what stands before an @ is never in it, since it may be a password."""
+    with pytest.raises(StoreError) as raised:
+        address.parse(given, ENVIRONMENT)
+    assert words in str(raised.value)
+    assert "topsecret" not in str(raised.value)

@@ -12,12 +12,21 @@ from typing import Any, Literal
 
 import duckdb
 
-from analysis.rules import lengths, process, records, sending, stamps, steadiness, workers
+from analysis.rules import lengths, process, records, sending, stalls, stamps, steadiness, workers
 from analysis.rules.rule import Evidence, Rule
 
 __all__ = ["Rule", "Verdict", "judge"]
 
-_ROOMS = (sending.rules, workers.rules, stamps.rules, steadiness.rules, records.rules, lengths.rules, process.rules)
+_ROOMS = (
+    sending.rules,
+    workers.rules,
+    stamps.rules,
+    stalls.rules,
+    steadiness.rules,
+    records.rules,
+    lengths.rules,
+    process.rules,
+)
 
 
 @dataclass(frozen=True, slots=True)

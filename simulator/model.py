@@ -91,13 +91,27 @@ class Jitter:
         return self._rng.randrange(self.mask + 1)
 
 
-class FixedTiming:
-    """First event after ``ttft + per_token · input_tokens``, each next one ``itl`` later. Sequences do not touch each other."""
+class Drift:
+    """A target that slows down: factors of 1 + ``a_minute`` · minutes since the first time that it was asked for."""
 
-    def __init__(self, *, ttft_ns: int, ttft_per_token_ns: int, itl_ns: int, jitter: Jitter) -> None:
+    def __init__(self, a_minute: float) -> None:
+        self._a_minute = a_minute
+        self._from_ns: int | None = None
+
+    def at(self, t_ns: int) -> float:
+        if self._from_ns is None:
+            self._from_ns = t_ns
+        return 1.0 + self._a_minute * (t_ns - self._from_ns) / 60e9
+
+
+class FixedTiming:
+    """First event after ``ttft + per_token · input_tokens``, which drifts, each next one ``itl`` later. Sequences do not touch each other."""
+
+    def __init__(self, *, ttft_ns: int, ttft_per_token_ns: int, itl_ns: int, jitter: Jitter, drift: Drift) -> None:
         self._ttft_ns = ttft_ns
         self._ttft_per_token_ns = ttft_per_token_ns
         self._jitter = jitter
+        self._drift = drift
         self._gaps_ns = [round(itl_ns * factor) for factor in jitter.factors]
         self._heap: list[Due] = []
         self._arrivals = 0
@@ -112,7 +126,7 @@ class FixedTiming:
         sequence.started_ns = t_ns
         self._arrivals += 1
         first_ns = self._ttft_ns + self._ttft_per_token_ns * input_tokens
-        due_ns = t_ns + round(first_ns * self._jitter.factors[place])
+        due_ns = t_ns + round(first_ns * self._jitter.factors[place] * self._drift.at(t_ns))
         heappush(self._heap, (due_ns, sequence.number, sequence))
         return sequence
 
@@ -154,7 +168,7 @@ class BatchTiming:
     running and their input tokens fit ``prefill_tokens_max`` (one always fits). If any entered, the iteration is their
     prefill and takes ``prefill_base + prefill_per_token · Σ input_tokens``; each of them gets its first event at its end
     and the others get none. Else it is a decode of all n running and takes ``decode_base + decode_per_sequence · n``.
-    Jitter multiplies an iteration's time. Chunked prefill, memory and preemption are left out.
+    Jitter and drift multiply an iteration's time. Chunked prefill, memory and preemption are left out.
     """
 
     def __init__(
@@ -167,6 +181,7 @@ class BatchTiming:
         decode_base_ns: int,
         decode_per_sequence_ns: int,
         jitter: Jitter,
+        drift: Drift,
     ) -> None:
         self._max_batch = max_batch
         self._prefill_base_ns = prefill_base_ns
@@ -175,6 +190,7 @@ class BatchTiming:
         self._decode_base_ns = decode_base_ns
         self._decode_per_sequence_ns = decode_per_sequence_ns
         self._jitter = jitter
+        self._drift = drift
         self._place = jitter.place()
         self._queue: deque[Sequence] = deque()
         self._running: list[Sequence] = []
@@ -249,18 +265,20 @@ class BatchTiming:
             return
         self._place = (self._place + 1) & self._jitter.mask
         # At least 1 ns: iterations without length would never let time go on.
-        self._end_ns = t_ns + max(1, round(took_ns * self._jitter.factors[self._place]))
+        self._end_ns = t_ns + max(1, round(took_ns * self._jitter.factors[self._place] * self._drift.at(t_ns)))
 
 
 def from_settings(settings: Settings, process: int = 0) -> Model:
     """The model that the settings name; each process has draws of its own."""
     jitter = Jitter(settings.seed * 1_000 + process, settings.jitter, settings.jitter_law)
+    drift = Drift(settings.drift)
     if settings.timing == "fixed":
         return FixedTiming(
             ttft_ns=settings.ttft_ns,
             ttft_per_token_ns=settings.ttft_per_token_ns,
             itl_ns=settings.itl_ns,
             jitter=jitter,
+            drift=drift,
         )
     return BatchTiming(
         max_batch=settings.max_batch,
@@ -270,4 +288,5 @@ def from_settings(settings: Settings, process: int = 0) -> Model:
         decode_base_ns=settings.decode_base_ns,
         decode_per_sequence_ns=settings.decode_per_sequence_ns,
         jitter=jitter,
+        drift=drift,
     )

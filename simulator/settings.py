@@ -41,6 +41,7 @@ class Settings:
     timing: str = "fixed"
     jitter: float = 0.1
     jitter_law: str = "gamma"
+    drift: float = 0.0
     ttft_ns: int = 80 * MS
     ttft_per_token_ns: int = 0
     itl_ns: int = 12 * MS
@@ -99,6 +100,12 @@ def _choice(*names: str) -> Callable[[object], str]:
         return str(value)
 
     return parse
+
+
+def _growth(value: object) -> float:
+    """``"150%"`` or ``1.5``; unlike a share it may be more than the whole."""
+    text = str(value).strip()
+    return units.factor(text[:-1].rstrip()) / 100 if text.endswith("%") else units.factor(text)
 
 
 def _base(value: object) -> str:
@@ -160,6 +167,10 @@ OPTIONS: dict[str, Option] = {
     "timing": Option(_choice("fixed", "batch"), "fixed: ttft and itl; batch: a queue, prefill and decode iterations"),
     "jitter": Option(units.share, "coefficient of variation of every wait; 0 for none"),
     "jitter_law": Option(_choice("gamma", "normal", "uniform"), "law of the jitter"),
+    "drift": Option(
+        _growth,
+        "share by which first tokens (fixed) or iterations (batch) take longer with each minute after the first request",
+    ),
     "ttft": Option(units.duration_ns, "fixed: from the request to the first token", "ttft_ns"),
     "ttft_per_token": Option(units.duration_ns, "fixed: added to ttft for each input token", "ttft_per_token_ns"),
     "itl": Option(units.duration_ns, "fixed: from one content chunk to the next", "itl_ns"),

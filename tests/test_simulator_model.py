@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from simulator.model import LAWS, BatchTiming, FixedTiming, Jitter, Model, Sequence
+from simulator.model import LAWS, BatchTiming, Drift, FixedTiming, Jitter, Model, Sequence
 
 NO_JITTER = 0.0
 Arrival = tuple[int, int, int]  # t_ns, input tokens, events
@@ -22,11 +22,14 @@ TIMES = st.lists(st.integers(0, 6_000), max_size=20)
 UNTIMED = settings(deadline=None)
 
 
-def fixed(cv: float = NO_JITTER, seed: int = 1) -> FixedTiming:
-    return FixedTiming(ttft_ns=100, ttft_per_token_ns=2, itl_ns=10, jitter=Jitter(seed, cv, "gamma", draws=64))
+def fixed(cv: float = NO_JITTER, seed: int = 1, drift: float = 0.0) -> FixedTiming:
+    jitter = Jitter(seed, cv, "gamma", draws=64)
+    return FixedTiming(ttft_ns=100, ttft_per_token_ns=2, itl_ns=10, jitter=jitter, drift=Drift(drift))
 
 
-def batch(cv: float = NO_JITTER, seed: int = 1, max_batch: int = 2, prefill_tokens_max: int = 1_000) -> BatchTiming:
+def batch(
+    cv: float = NO_JITTER, seed: int = 1, max_batch: int = 2, prefill_tokens_max: int = 1_000, drift: float = 0.0
+) -> BatchTiming:
     return BatchTiming(
         max_batch=max_batch,
         prefill_base_ns=100,
@@ -35,6 +38,7 @@ def batch(cv: float = NO_JITTER, seed: int = 1, max_batch: int = 2, prefill_toke
         decode_base_ns=10,
         decode_per_sequence_ns=5,
         jitter=Jitter(seed, cv, "gamma", draws=64),
+        drift=Drift(drift),
     )
 
 
@@ -173,3 +177,14 @@ def test_a_sequence_without_events_is_refused():
     """An answer has at least one event, so that it can end."""
     with pytest.raises(ValueError, match="at least one"):
         fixed().arrive("x", 0, 0, 0)
+
+
+MINUTE_NS = 60_000_000_000
+
+
+@pytest.mark.parametrize(("make", "first_ns"), [(fixed, 100), (batch, 100)])
+def test_drift_makes_later_answers_slower(make, first_ns):
+    """At 50 % a minute the first token takes as long as ever at first, half as long again after a minute, twice as long after two."""
+    arrivals = [(MINUTE_NS * k + 7, 0, 1) for k in range(3)]
+    found = drive(make(drift=0.5), arrivals, [])
+    assert [due - MINUTE_NS * k - 7 for k, (due, _) in enumerate(found)] == [first_ns, first_ns * 1.5, first_ns * 2]

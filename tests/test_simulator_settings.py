@@ -22,6 +22,7 @@ MINUTE_NS = 60_000_000_000
         ({"itl": 0}, "itl_ns", 0),
         ({"jitter": "10%"}, "jitter", 0.1),
         ({"jitter": 0.25}, "jitter", 0.25),
+        ({"drift": "150%"}, "drift", 1.5),
         ({"max-batch": 8}, "max_batch", 8),
         ({"base": "api/v2/"}, "base", "/api/v2"),
         ({"base": "/"}, "base", ""),

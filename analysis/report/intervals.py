@@ -54,8 +54,8 @@ def tables(report: Row) -> list[Table]:
     """One row a step and metric; none where nothing ended ok."""
     steps = report["steps"]
     metrics = TOLD if len(steps) <= MOST_STEPS else TOLD[:1]
-    keys = ("p50", "p95", "p99", "p99_9")
-    rows = [
+    keys: tuple[str, ...] = ("p50", "p95", "p99", "p99_9")
+    rows: list[tuple[str, ...]] = [
         (s["label"], METRICS[m], count(s[m]["n"]), _worth(s[m]), *(_told(s[m], key) for key in keys))
         for s in steps
         for m in metrics

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from analysis import catalog
@@ -13,6 +14,9 @@ _LIMITS = {
     "ports": ("%cannot assign requested address%", "widen net.ipv4.ip_local_port_range, or reuse connections"),
 }
 
+_TAIL = 0.99
+"""Percentiles from here on are the ones that too few values leave without an upper end."""
+
 
 def rules(evidence: Evidence) -> Iterator[Rule]:
     yield from _checks(evidence)
@@ -20,6 +24,7 @@ def rules(evidence: Evidence) -> Iterator[Rule]:
     yield from _sources(evidence)
     yield from _cut(evidence)
     yield from _withheld(evidence)
+    yield from _ends(evidence)
     yield from _attainment(evidence)
 
 
@@ -37,8 +42,10 @@ def _limits(evidence: Evidence) -> Iterator[Rule]:
             "SELECT step_id, count(*) FROM requests WHERE run_id = ? AND error_message ILIKE ? GROUP BY step_id ORDER BY step_id",
             [evidence.run_id, pattern],
         ).fetchall()
-        for step_id, n in found:
-            yield Rule(f"limit_{name}", "WARN", step_id, f"{n:,} requests found no {name[:-1]} free", "0", advice, True)
+        for step_id, n in found or [(None, 0)]:
+            yield Rule(
+                f"limit_{name}", "WARN", step_id, f"{n:,} requests found no {name[:-1]} free", "0", advice, n > 0
+            )
 
 
 def _sources(evidence: Evidence) -> Iterator[Rule]:
@@ -100,23 +107,42 @@ def _withheld(evidence: Evidence) -> Iterator[Rule]:
         )
 
 
+def _ends(evidence: Evidence) -> Iterator[Rule]:
+    """One row for all percentiles of a step that are printed, but cannot be bounded from above."""
+    rows = [r for r in evidence.rows("percentile_intervals") if r["q"] >= _TAIL and r["ms"] is not None]
+    withheld = {(r["step_id"], r["metric"]) for r in evidence.rows("withheld") if r["rule"] == "steady"}
+    rows = [r for r in rows if r["metric"] != "lateness" and (r["step_id"], r["metric"]) not in withheld]
+    for step_id in sorted({r["step_id"] for r in rows}):
+        judged = [r for r in rows if r["step_id"] == step_id]
+        open_ended = [r for r in judged if r["reason"]]
+        worst = min(open_ended or judged, key=lambda r: (r["n_effective"] or 0) / r["least_n"])
+        names = ", ".join(f"p{r['q'] * 100:g} of {r['metric']}" for r in open_ended) or "all p99"
+        worth = "unknown" if worst["n_effective"] is None else f"{int(worst['n_effective']):,} independent ones"
+        figure = f"{names}: {worst['n']:,} values of {worst['metric']} are worth {worth}"
+        advice = "such a percentile is a lower bound: nothing says how much higher it may be. A longer step bounds it"
+        limit = f"at least {worst['least_n']:,} for p{worst['q'] * 100:g}"
+        yield Rule("interval_ends", "WITHHELD", step_id, figure, limit, advice, bool(open_ended))
+
+
 def _attainment(evidence: Evidence) -> Iterator[Rule]:
-    """Early stopping: a share that was met by the numbers alone is claimed only when they are many enough."""
+    """Early stopping: a share that was met by the numbers alone is claimed only when they are many enough, each for what it is worth."""
     wanted = (evidence.manifest.get("slo") or {}).get("attainment")
     if not wanted or not 0 < wanted < 1:
         return
-    for row in evidence.rows("goodput"):
-        n, misses = row["due_requests"], row["due_requests"] - row["good_requests"]
-        if row["attainment"] < wanted or misses_bounded(wanted, misses, n):
-            continue
+    for row in evidence.rows("attainment_evidence"):
+        n, misses = row["due_requests"], row["misses"]
+        if 1 - misses / n < wanted:
+            continue  # not met: the figure itself says so
+        worth = row["n_effective"] / n
+        n_worth, misses_worth = math.floor(n * worth), math.ceil(misses * worth)
         figure = f"attainment of {percent(wanted)}: {misses:,} misses of {n:,}"
-        advice = "the share was met, but so few requests do not prove it with 99 % confidence"
+        figure += f", worth {misses_worth:,} of {n_worth:,} independent ones" if n_worth < n else ""
         yield Rule(
             "early_stopping",
             "WITHHELD",
             row["step_id"],
             figure,
-            f"n at least {least_n(wanted, misses):,}",
-            advice,
-            True,
+            f"n at least {least_n(wanted, misses_worth):,}, for 99 % confidence",
+            "the share was met, but so few requests do not prove it: make the step longer",
+            not misses_bounded(wanted, misses_worth, n_worth),
         )

@@ -75,4 +75,4 @@ def _advice(step: Row, series: list[Row], broken: list[Row]) -> str:
 def _matters(row: Row) -> bool:
     if row["before"] is None or not row["after"]:
         return False
-    return abs(row["before"] / row["after"] - 1) > _SELDOM_MATTERS
+    return abs(float(row["before"]) / float(row["after"]) - 1) > _SELDOM_MATTERS

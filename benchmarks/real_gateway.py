@@ -68,12 +68,19 @@ def config(upstream: str, model: str = NAME) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def gateway(upstream: str, folder: Path, model: str = NAME) -> Iterator[Gateway]:
-    """A proxy in front of ``upstream``; its configuration and its log lie in ``folder``."""
+    """A proxy in front of ``upstream``."""
+    with serving(config(upstream, model), folder) as made:
+        yield made
+
+
+@contextlib.contextmanager
+def serving(settings: dict[str, Any], folder: Path) -> Iterator[Gateway]:
+    """A proxy with these settings; they and its log lie in ``folder``."""
     if reason := absent():
         raise BenchmarkError(reason)
     folder.mkdir(parents=True, exist_ok=True)
     written = folder / "litellm.yaml"
-    written.write_text(yaml.safe_dump(config(upstream, model)))
+    written.write_text(yaml.safe_dump(settings))
     made = Gateway(f"http://127.0.0.1:{free_port()}/v1", f"sk-{secrets.token_hex(24)}")
     port = made.url.removesuffix("/v1").rpartition(":")[2]
     command = [str(COMMAND), "--config", str(written), "--host", "127.0.0.1", "--port", port, "--telemetry", "False"]

@@ -24,11 +24,14 @@ Values = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """``value`` and ``parts`` [STRETCHES] in the figure's unit; no parts where they could not be had. ``n``: what it was computed from."""
+    """``value`` and ``parts`` [STRETCHES] in the figure's unit; no parts where they could not be had. ``n``: what it was computed from;
+    ``effective``: as many independent values would be as sure of a quantile.
+    """
 
     value: float
     parts: Values | None
     n: int
+    effective: float | None = None
 
 
 def of_quantile(values: Values, at: Values, p: float) -> Estimate:
@@ -40,10 +43,12 @@ def of_quantile(values: Values, at: Values, p: float) -> Estimate:
     shares = _parts(below.mean() - below, at)
     if shares is None:
         return Estimate(value, None, len(values))
-    reach = max(2 * math.sqrt(float(shares.var(ddof=1)) / STRETCHES), 1 / len(values))
+    error2 = float(shares.var(ddof=1)) / STRETCHES
+    reach = max(2 * math.sqrt(error2), 1 / len(values))
     low, high = max(0.0, p - reach), min(1.0, p + reach)
     slope = float(np.quantile(values, high) - np.quantile(values, low)) / (high - low)
-    return Estimate(value, slope * shares, len(values))
+    effective = len(values) if error2 <= 0 else min(len(values), p * (1 - p) / error2)
+    return Estimate(value, slope * shares, len(values), effective)
 
 
 def of_mean(values: Values, at: Values) -> Estimate:

@@ -121,12 +121,12 @@ def _figure(key: Key, figure: Figure, sides: Sequence[Measured], run_ids: Sequen
     row: Row = {"load": load, "arm": arm, "metric": figure.metric, "statistic": figure.statistic, "figure": figure.text}
     found = [_estimate(side, figure) for side in sides]
     known = [e for e in found if e is not None]
-    least = _least_n(figure.probability)
+    least = least_n(figure.probability)
     row["runs"] = [
         {"run_id": run, "value": None if e is None or e.n < least else e.value, "n": 0 if e is None else e.n}
         for run, e in zip(run_ids, found, strict=True)
     ]
-    row |= dict.fromkeys(("value", "low", "high", "half_width_share", "spread", "withheld"))
+    row |= dict.fromkeys(("value", "low", "high", "half_width_share", "n_effective", "spread", "withheld"))
     if len(known) < len(sides):
         return row | {"withheld": "a repetition has no such figure"}
     n = sum(e.n for e in known)
@@ -137,6 +137,11 @@ def _figure(key: Key, figure: Figure, sides: Sequence[Measured], run_ids: Sequen
         return row | {
             "withheld": f"no interval: it takes {least} values in each repetition, and one has {min(e.n for e in known)}"
         }
+    worth = effective(known)
+    row["n_effective"] = worth
+    if worth is not None and worth < least:
+        told = f"no interval: the requests of a repetition are worth {worth:.0f} independent ones, {least} are wanted"
+        return row | {"withheld": told}
     spread = decompose(known, paired=paired)
     if spread is None:
         return row | {"withheld": "no interval: one repetition says nothing of how runs differ"}
@@ -151,6 +156,16 @@ def _figure(key: Key, figure: Figure, sides: Sequence[Measured], run_ids: Sequen
     return row
 
 
+def effective(estimates: Sequence[Estimate]) -> float | None:
+    """What one repetition's values are worth in independent ones, from the mean of all error variances; None where it is not known.
+
+    A tail needs as many as it would of independent values. Under load the slow requests of a run come in a few clusters, and where there
+    are fewer of these than that, neither how they scatter nor how runs differ can be told from them.
+    """
+    known = [1 / e.effective for e in estimates if e.effective]
+    return 1 / float(np.mean(known)) if known else None
+
+
 def _spread(found: Spread) -> Row:
     return {
         "total_sd": found.total_sd,
@@ -163,7 +178,7 @@ def _spread(found: Spread) -> Row:
     }
 
 
-def _least_n(p: float | None) -> int:
+def least_n(p: float | None) -> int:
     """The smallest n that bounds a percentile from above with 95 % confidence, as ``least_n`` of macros.sql; 1 for what is none."""
     return 1 if p is None else math.ceil(math.log(0.05) / math.log(p))
 
@@ -211,7 +226,7 @@ def _distribution(values: Values, counts: Any) -> Row:
     weights = np.diff(up_to, prepend=0)
     row |= {"mean": float((values * weights).sum() / n), "min": float(values[0]), "max": float(values[-1])}
     for name, p in CURVE.items():
-        if n >= (_least_n(p) if p >= 0.99 else 1):
+        if n >= (least_n(p) if p >= 0.99 else 1):
             rank = p * (n - 1)
             below, above = (
                 values[np.searchsorted(up_to, math.floor(r), side="right")] for r in (rank, math.ceil(rank))

@@ -16,15 +16,18 @@ from typing import Any
 
 import orjson
 
-from console.web import admission, submission
+from console.web import admission, submission, webhooks
 from console.web.box import Answer, Boxes
+from console.web.catalogue.deliveries import Deliveries
 from console.web.catalogue.store import Filter, Store
 from console.web.catalogue.tables import FIGURES, BenchmarkRow
 from console.web.feed import Feeds, Said, Standing
+from console.web.librarian import Librarian
 from console.web.queue import Queue, now_ms
 from console.web.settings import Settings
-from console.web.shapes import Benchmark, Detail, Figures, History, Page, Plan, Point, Results, Submission
+from console.web.shapes import Benchmark, Delivery, Detail, Figures, History, Page, Plan, Point, Results, Submission
 from console.web.states import OVER, State
+from console.web.webhooks import Webhooks
 from generator.errors import OpenloopError, RunFolderError
 from generator.run_dir import RunDir
 
@@ -53,6 +56,9 @@ class Service:
         self.boxes = Boxes(settings.limits.boxes)
         self.feeds = Feeds(settings.limits.followers)
         self.queue = Queue(settings, self.store, self._over)
+        self.deliveries = Deliveries(self.store)
+        self.webhooks = Webhooks(settings, self.deliveries, self._told)
+        self.librarian = Librarian(settings.runs_dir, self.store, self._judged, lambda: not self.queue.running())
         self.rules = admission.Rules(
             targets=settings.allow_targets,
             env=admission.variables(settings.allow_env),
@@ -64,10 +70,14 @@ class Service:
         )
 
     def start(self) -> None:
+        self.librarian.start()
+        self.webhooks.start()
         self.queue.start()
 
     def close(self) -> None:
+        self.librarian.close()
         self.queue.close()
+        self.webhooks.close()
         self.store.close()
 
     # -- what runs ------------------------------------------------------------------------------------------------------------
@@ -98,7 +108,7 @@ class Service:
         """Queue it. Raises as ``plan``, and FullError where the queue is full."""
         if self.store.count(State.QUEUED) >= self.settings.limits.queue:
             raise FullError(f"the queue is full ({self.settings.limits.queue}); try again when something has ended")
-        submission.check_webhook(form.webhook, self.settings)
+        webhooks.check(form.webhook, self.settings)
         name, folder = self._new_folder(form)
         try:
             facts = self.plan(form, folder)
@@ -165,6 +175,16 @@ class Service:
 
     def _over(self, benchmark_id: str) -> None:
         """The queue is done with it."""
+        found = self.store.get(benchmark_id)
+        if found is not None and found[0].webhook is not None:
+            self.webhooks.tell(benchmark_id, found[0].webhook)
+
+    def _told(self, benchmark_id: str) -> Benchmark | None:
+        found = self.store.get(benchmark_id)
+        return None if found is None else self._benchmark(*found)
+
+    def _judged(self, path: Path) -> Answer:
+        return self._ask({"op": "judge", "path": str(path.resolve())}, self.settings.limits.analysis_s)
 
     # -- what there is --------------------------------------------------------------------------------------------------------
 
@@ -190,7 +210,11 @@ class Service:
 
     def report(self, benchmark_id: str, form: str) -> Answer:
         """Raises MissingError, QueryError for a form that does not exist, ConflictError where nothing was recorded yet."""
-        asked = {"op": "report", "path": str(self._recorded(benchmark_id).path), "form": form}
+        run = self._recorded(benchmark_id)
+        if form == "html" and run.report_path.is_file():
+            # Drawn when the run was judged. Drawing takes a JavaScript engine, whose reserve of addresses is beyond a box's.
+            return Answer({}, run.report_path.read_bytes())
+        asked = {"op": "report", "path": str(run.path), "form": form}
         return self._ask(asked, self.settings.limits.analysis_s)
 
     def query(
@@ -254,6 +278,20 @@ class Service:
         except MissingError:
             return Standing(State.STOPPED, None, b"null")
         return Standing(found.state, found.position, Benchmark(**found.model_dump()).model_dump_json().encode())
+
+    def delivered(self, benchmark_id: str) -> Sequence[Delivery]:
+        """Attempts to tell its webhook, oldest first. Raises MissingError."""
+        self._found(benchmark_id)
+        return [
+            Delivery(
+                attempt=row.attempt,
+                due=_instant(row.due_ms),
+                made=_instant(row.made_ms),
+                http_status=row.http_status,
+                error=row.error,
+            )
+            for row in self.deliveries.of(benchmark_id)
+        ]
 
     # -- within ---------------------------------------------------------------------------------------------------------------
 

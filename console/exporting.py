@@ -66,9 +66,10 @@ def export(
 ) -> str:
     """Put one run into one store; a line that says what is there now. Raises OpenloopError."""
     where = address.parse(url)
-    store.available(where)
-    one = source.of(run, organisation(organisation_name), run_tags, table_names, replace=replace)
+    owner = organisation(organisation_name)
     with store.opened(where) as there:
+        there.reach()
+        one = source.of(run, owner, run_tags, table_names, replace=replace)
         rows = there.write(one)
     counted = ", ".join(f"{n:,} {name}" for name, n in rows.items())
     return f"{run.run_id}: in {where.shown} as {one.organisation}/{one.run_id}: {counted}"

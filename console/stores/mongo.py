@@ -76,6 +76,10 @@ class MongoStore:
     def close(self) -> None:
         self._client.close()
 
+    def reach(self) -> None:
+        with self._errors():
+            self._there()
+
     def write(self, export: Export) -> dict[str, int]:
         with self._errors():
             self._prepare()

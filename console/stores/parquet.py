@@ -80,6 +80,10 @@ class ParquetStore:
     def close(self) -> None:
         """Nothing is held open."""
 
+    def reach(self) -> None:
+        with self._errors():
+            self._there()
+
     def write(self, export: Export) -> dict[str, int]:
         for name in (export.organisation, export.run_id):
             if PurePosixPath(name).name != name or name in (".", ".."):

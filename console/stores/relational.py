@@ -75,6 +75,11 @@ class RelationalStore:
     def close(self) -> None:
         self._engine.dispose()
 
+    def reach(self) -> None:
+        self._driver.make()
+        with self._errors(), self._engine.connect() as connection:
+            self._there(connection)
+
     def write(self, export: Export) -> dict[str, int]:
         self._driver.make()
         with self._errors(), self._engine.begin() as connection:
@@ -102,7 +107,7 @@ class RelationalStore:
         with self._errors(), self._engine.connect() as connection:
             if not self._there(connection):
                 return []
-            found = [dict(row) for row in connection.execute(query).mappings()]
+            found = [dict(zip(names, row, strict=True)) for row in connection.execute(query)]
         return [{name: _value(name, value) for name, value in row.items()} for row in found]
 
     def query(self, text: str, table: str | None) -> Found:
@@ -178,6 +183,8 @@ class RelationalStore:
                 # PostgreSQL's texts cannot hold U+0000, and JSON has it as an escape.
                 value = json.loads(json.dumps(value).replace("\\u0000", "\\ufffd"))
                 value = value if self._engine.dialect.name == "postgresql" else json.dumps(value)
+            elif isinstance(value, str):
+                value = value.replace("\0", "\ufffd")
             elif pa.types.is_timestamp(column.type) and value is not None:
                 value = self._driver.instant(value)
             row[column.name] = value

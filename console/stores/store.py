@@ -30,6 +30,9 @@ class Found:
 class Store(Protocol):
     """A place for runs. Whatever fails raises StoreError without secrets; what was there before then still is."""
 
+    def reach(self) -> None:
+        """Connect, and see that what is there is ours: so that a run is judged, which takes its time, only for a store that answers."""
+
     def write(self, export: Export) -> dict[str, int]:
         """Put this copy in place of any other of the run, at once or not at all; rows by table.
 

@@ -236,7 +236,9 @@ def test_a_service_that_goes_and_comes_back(browser: Any, tmp_path: Path) -> Non
     """The page says that the service is gone while the run goes on, takes the events up again when it is back, and ends with results."""
     with served(tmp_path) as first, visiting(browser, first.url) as visit:
         visit.expected = ("net::ERR", "status of")
-        one = submitted(first.client, scenario=LONG | {"name": "outlives", "steps": [{"rate": "20/s", "duration": "25s"}]})
+        one = submitted(
+            first.client, scenario=LONG | {"name": "outlives", "steps": [{"rate": "20/s", "duration": "25s"}]}
+        )
         visit.go(f"/ui/runs/{one}")
         moves(visit.page, "requests")
         port = first.url.rpartition(":")[2]

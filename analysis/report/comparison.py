@@ -103,7 +103,10 @@ def _signed(row: Row, key: str) -> str:
 def _magnitude(metric: str, value: float) -> str:
     if metric.endswith("_share"):
         return f"{number(value * 100)} points"
-    return dollars(value) if metric == "cost_usd" else f"{number(value)} ms"
+    if metric == "cost_usd":
+        # Means of the same prices differ in their last bit; no price is that small.
+        return dollars(value if value > 1e-12 else 0)
+    return f"{number(value)} ms"
 
 
 def _figure(metric: str, value: float | None) -> str:

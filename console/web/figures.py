@@ -48,7 +48,7 @@ def _points(step: Row) -> list[Row]:
         (metric, step[latency][percentile], *_interval(step[latency], percentile))
         for metric, (latency, percentile) in TREND.items()
     ]
-    found += [(metric, step[metric], None, None) for metric in RATES]
+    found += [(metric, step[metric], *_share_of(step, metric)) for metric in RATES]
     found.append(("cost_usd", step["cost"]["usd"], None, None))
     return [
         about | {"metric": metric, "value": value, "low": low, "high": high}
@@ -60,3 +60,13 @@ def _points(step: Row) -> list[Row]:
 def _interval(latency: Row, percentile: str) -> tuple[float | None, float | None]:
     found = (latency.get("intervals") or {}).get(percentile) or {}
     return found.get("low"), found.get("high")
+
+
+def _share_of(step: Row, metric: str) -> tuple[float | None, float | None]:
+    """Goodput is attainment times the rate that was due, so its interval is attainment's, scaled alike."""
+    low, high, share = step["attainment_low"], step["attainment_high"], step["attainment"]
+    if metric == "attainment":
+        return low, high
+    if metric != "goodput_rps" or not share:
+        return None, None
+    return step[metric] * low / share, step[metric] * high / share

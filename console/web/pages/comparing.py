@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from string import ascii_uppercase
 from typing import Any, TypeVar
 
 import orjson
@@ -75,9 +76,9 @@ def _told(ask: Callable[[], T], troubles: list[str]) -> T | None:
 
 
 def _names(named: list[tuple[str, str]]) -> list[str]:
-    """Names where they tell runs apart, else ids, which always do."""
+    """Names where they tell runs apart, else letters, which the page's key explains."""
     names = [name for name, _ in named]
-    return names if len(set(names)) == len(names) else [one for _, one in named]
+    return names if len(set(names)) == len(names) else [ascii_uppercase[i] for i in range(len(names))]
 
 
 def _curve(service: Service, benchmark_id: str) -> list[Row]:

@@ -108,7 +108,7 @@ def _drawing(metric: Metric, points: list[Point], runs: list[str], steps: list[s
 
 _NOTES = {
     "ttft_p99_ms": "Bars are 95 % intervals; an open ring is a run that is INVALID.",
-    "goodput_rps": "Requests a second that met the SLO.",
+    "goodput_rps": "Requests a second that met the SLO, with 95 % intervals.",
     "cost_usd": "Of the whole step, by the target’s own count of tokens.",
 }
 
@@ -130,9 +130,9 @@ def _spec(metric: Metric, points: list[Point], runs: list[str], steps: list[str]
         for p in points
     ]
     # Labels are looked up by number: the text itself in an axis would merge runs of one minute.
-    every = max(1, -(-len(runs) // 8))
+    every = max(1, -(-len(runs) // 5))
     first = {row["n"]: row["when"] for row in rows}
-    shown = {n: first[n] for n in sorted(first) if n % every == 0 or len(runs) <= 8}
+    shown = {n: first[n] for n in sorted(first) if n % every == 0}
     labels = " : ".join(f"datum.value === {n} ? '{when}'" for n, when in shown.items()) + " : ''"
     x: Spec = {
         "field": "n",

@@ -60,6 +60,16 @@ def fisher_tail(f: float, between: int, within: int) -> float:
     return _incomplete_beta(within / (within + between * f), within / 2, between / 2)
 
 
+def binomial_at_most(x: float, n: float, share: float) -> float:
+    """P(X ≤ x) of X ~ Binomial(n, share), for counts that need not be whole: I_{1 − share}(n − x, x + 1) (DLMF 8.17.5)."""
+    return 1.0 if x >= n else _incomplete_beta(1 - share, n - x, x + 1)
+
+
+def binomial_at_least(x: float, n: float, share: float) -> float:
+    """P(X ≥ x), likewise: I_share(x, n − x + 1). Not 1 − the other, which would lose what is small."""
+    return 1.0 if x <= 0 else _incomplete_beta(share, x, n - x + 1)
+
+
 def _incomplete_beta(x: float, a: float, b: float) -> float:
     """I_x(a, b), the regularised incomplete beta function, by its continued fraction (DLMF 8.17.22), which converges fast below the
     mean; above it, by 1 − I_{1−x}(b, a).

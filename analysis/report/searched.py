@@ -97,7 +97,8 @@ def sentences(found: Row) -> list[str]:
 def trial_line(goal: Goal, trial: Trial) -> str:
     """A probe after its last run, for those who watch."""
     e = trial.evidence
-    bounds = f", {share(e.low)} to {share(e.high)}" if e.low is not None else ""
+    low, high = e.bounds()
+    bounds = "" if low is None else f", {share(low)} to {share(high)}"
     grows = ", more and more in flight" if e.growing else ""
     part = f" part {len(trial.runs)}" if len(trial.runs) > 1 else ""
     return (

@@ -26,6 +26,7 @@ def build(goal: Goal, limits: Limits, history: Sequence[Done], end: str | None, 
     confirmed = any(t.kind == "confirm" and t.load == floor and t.evidence.verdict == "accepted" for t in found)
     rejected = [t.load for t in found if t.evidence.verdict == "rejected"]
     climbed = rungs(history)
+    probes = [_trial(t) for t in found]
     room = ladder.capacity(climbed, goal.target)
     answer = {
         "format": FORMAT,
@@ -39,10 +40,10 @@ def build(goal: Goal, limits: Limits, history: Sequence[Done], end: str | None, 
         "confirmed": confirmed,
         "not_accepted": bar,
         "rejected": min(rejected, default=None),
-        "cliff": cliff(found),
+        "cliff": cliff(probes),
         "capacity_rps": None if room is None else room.rps,
         "ladder": [_rung(d, goal) for d in climbed],
-        "probes": [_trial(t) for t in found],
+        "probes": probes,
         "invalid": [{"run_id": d.run_id, "load": d.load, "reasons": list(d.reasons)} for d in history if not d.counts],
         "spent": {
             "requests": sum(d.sent for d in history),
@@ -70,6 +71,7 @@ def _rung(done: Done, goal: Goal) -> Row:
 
 def _trial(trial: Trial) -> Row:
     e = trial.evidence
+    low, high = e.bounds()
     return {
         "number": trial.number,
         "kind": trial.kind,
@@ -79,8 +81,8 @@ def _trial(trial: Trial) -> Row:
         "misses": e.misses,
         "effective": e.effective,
         "attainment": e.attainment,
-        "low": e.low,
-        "high": e.high,
+        "low": low,
+        "high": high,
         "growing": e.growing,
         "runs": [d.run_id for d in trial.runs],
         "seconds": sum(d.elapsed_s for d in trial.runs),
@@ -89,24 +91,23 @@ def _trial(trial: Trial) -> Row:
     }
 
 
-def cliff(found: Sequence[Trial]) -> Row | None:
-    """The widest drop between neighbouring loads: the first's attainment is surely more than CLIFF above the second's. None without any."""
+def cliff(probes: Sequence[Row]) -> Row | None:
+    """The widest drop between neighbouring loads: the first's attainment is surely more than CLIFF above the second's. None without any.
+    ``probes``: rows of the answer.
+    """
     best: Row | None = None
-    known = sorted((t for t in found if t.evidence.verdict is not None), key=lambda t: t.load)
+    known = sorted((p for p in probes if p["verdict"] is not None and p["low"] is not None), key=lambda p: p["load"])
     for below in known:
         for above in known:
-            if not below.load < above.load <= max(below.load * (1 + NEIGHBOURS), below.load + 1):
+            if not below["load"] < above["load"] <= max(below["load"] * (1 + NEIGHBOURS), below["load"] + 1):
                 continue
-            low, high = below.evidence.low, above.evidence.high
-            if low is None or high is None or low - high <= CLIFF:
-                continue
-            drop = low - high
-            if best is None or drop > best["drop"]:
+            drop = below["low"] - above["high"]
+            if drop > (CLIFF if best is None else best["drop"]):
                 best = {
-                    "below": below.load,
-                    "above": above.load,
-                    "attainment_below": below.evidence.attainment,
-                    "attainment_above": above.evidence.attainment,
+                    "below": below["load"],
+                    "above": above["load"],
+                    "attainment_below": below["attainment"],
+                    "attainment_above": above["attainment"],
                     "drop": drop,
                 }
     return best
@@ -122,10 +123,9 @@ def contradictions(found: Sequence[Trial]) -> list[tuple[Trial, Trial]]:
 def more_needed(goal: Goal, trial: Trial) -> int | None:
     """So many times the probe's length would have decided, were its share of misses the true one; None where 64 times would not."""
     e = trial.evidence
-    inflation = e.requests / e.effective if e.effective else 1.0
     alpha = (1 - goal.confidence) * SHARES[-1]
     for times in (2, 4, 8, 16, 32, 64):
-        counts = (e.misses * times, e.requests * times, inflation, goal.target, alpha)
+        counts = (e.misses * times, e.requests * times, e.inflation, goal.target, alpha)
         if accepts(*counts) or rejects(*counts):
             return times
     return None

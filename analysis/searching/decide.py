@@ -8,12 +8,12 @@ looks, to each what it adds to the probe's time: whatever a probe says is wrong 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from analysis.enough import binomial_tail, least_n, misses_bounded
+from analysis.differences.laws import binomial_at_least, binomial_at_most
+from analysis.enough import least_n
 from analysis.searching.sample import Sample
 
 Verdict = Literal["accepted", "rejected", "undecided"]
@@ -24,18 +24,31 @@ SHARES = (0.125, 0.125, 0.25, 0.5)
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """All parts of a probe together. ``effective``: as many independent requests would prove as much. ``low`` and ``high`` bound the
-    attainment, each with the confidence of the look. ``growing``: of the last part. ``verdict`` None: go on.
+    """All parts of a probe together. ``inflation``: so many requests prove what one independent request would; ``alpha``: of the last look,
+    on each side; ``growing``: of the last part. ``verdict`` None: go on.
     """
 
     requests: int
     misses: int
-    effective: float
-    attainment: float | None
-    low: float | None
-    high: float | None
+    inflation: float
+    alpha: float
     growing: bool
     verdict: Verdict | None
+
+    @property
+    def effective(self) -> float:
+        """As many independent requests would prove as much."""
+        return self.requests / self.inflation
+
+    @property
+    def attainment(self) -> float | None:
+        return 1 - self.misses / self.requests if self.requests else None
+
+    def bounds(self) -> tuple[float | None, float | None]:
+        """Of the attainment: the largest target that these counts accept and the smallest that they reject; None without any. Takes
+        milliseconds.
+        """
+        return bounds(self.misses, self.requests, self.inflation, self.alpha)
 
 
 def weigh(parts: Sequence[Sample], target: float, confidence: float) -> Evidence:
@@ -52,23 +65,16 @@ def weigh(parts: Sequence[Sample], target: float, confidence: float) -> Evidence
         verdict = "accepted"
     elif len(parts) == len(SHARES):
         verdict = "undecided"
-    low, high = bounds(misses, requests, inflation, alpha)
-    share = 1 - misses / requests if requests else None
-    return Evidence(requests, misses, requests / inflation, share, low, high, grows, verdict)
+    return Evidence(requests, misses, inflation, alpha, grows, verdict)
 
 
 def accepts(misses: int, requests: int, inflation: float, target: float, alpha: float) -> bool:
-    """Effective misses are rounded up and effective requests down: never surer than the counts."""
-    n = math.floor(requests / inflation)
-    return misses_bounded(target, math.ceil(misses / inflation), n, 1 - alpha)
+    """Effective misses and requests are what the counts come to once they are shared among those that are alike, and no whole numbers."""
+    return requests > misses and binomial_at_most(misses / inflation, requests / inflation, 1 - target) <= alpha
 
 
 def rejects(misses: int, requests: int, inflation: float, target: float, alpha: float) -> bool:
-    """As ``accepts``, with effective misses rounded down and requests up."""
-    n, seen = math.ceil(requests / inflation), math.floor(misses / inflation)
-    if seen <= n * (1 - target):
-        return False
-    return 1 - binomial_tail(seen - 1, n, 1 - target) <= alpha
+    return misses > 0 and binomial_at_least(misses / inflation, requests / inflation, 1 - target) <= alpha
 
 
 def bounds(misses: int, requests: int, inflation: float, alpha: float) -> tuple[float | None, float | None]:
@@ -81,9 +87,9 @@ def bounds(misses: int, requests: int, inflation: float, alpha: float) -> tuple[
 
 
 def _last(holds: Callable[[float], bool]) -> float:
-    """The largest share in (0, 1) for which it holds, which it does from 0 up to there; to 10⁻⁷."""
+    """The largest share in (0, 1) for which it holds, which it does from 0 up to there; to 10⁻⁵."""
     low, high = 0.0, 1.0
-    while high - low > 1e-7:
+    while high - low > 1e-5:
         middle = (low + high) / 2
         low, high = (middle, high) if holds(middle) else (low, middle)
     return low

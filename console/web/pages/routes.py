@@ -15,7 +15,7 @@ from console.web.api.asked import Asked, Id
 from console.web.catalogue.store import Filter
 from console.web.pages import assets, comparing, fields, listing, result, starts, trend
 from console.web.pages.rendering import page
-from console.web.service import ConflictError, MissingError
+from console.web.service import ConflictError, MissingError, Service
 from console.web.states import OVER
 from generator.errors import MachineError, OpenloopError
 from generator.run_dir import RunDir
@@ -39,6 +39,10 @@ router = APIRouter(lifespan=_life)
 _KEPT = {"Cache-Control": "private, max-age=86400"}
 
 
+def _page(asked: Service, name: str, here: str, **values: Any) -> HTMLResponse:
+    return page(name, here, signed=asked.settings.token is not None, **values)
+
+
 @router.get("/")
 def root() -> Response:
     return RedirectResponse("/ui/", 307)
@@ -46,7 +50,7 @@ def root() -> Response:
 
 @router.get("/ui/")
 def runs(request: Request, asked: Asked) -> HTMLResponse:
-    return page("runs", "/ui/", **listing.values(asked, listing.asked(request.query_params)))
+    return _page(asked, "runs", "/ui/", **listing.values(asked, listing.asked(request.query_params)))
 
 
 @router.get("/ui/new")
@@ -56,8 +60,15 @@ def new(asked: Asked, scenario: str = "quick", again: str | None = None) -> HTML
             again = asked.get(again).id
     shipped = starts.shipped()
     known = scenario if any(s["name"] == scenario for s in shipped) else "quick"
-    return page(
-        "new", "/ui/new", groups=fields.GROUPS, keys=fields.keys(), scenarios=shipped, scenario=known, again=again
+    return _page(
+        asked,
+        "new",
+        "/ui/new",
+        groups=fields.GROUPS,
+        keys=fields.keys(),
+        scenarios=shipped,
+        scenario=known,
+        again=again,
     )
 
 
@@ -81,9 +92,9 @@ def run(benchmark_id: Id, asked: Asked) -> HTMLResponse:
     try:
         found = asked.get(benchmark_id)
     except MissingError as e:
-        return page("problem", "", status=404, heading="No such run", detail=str(e), errors=[])
+        return _page(asked, "problem", "", status=404, heading="No such run", detail=str(e), errors=[])
     if found.state not in OVER:
-        return page("run", "", b=found, going=True, charts=result.LIVE)
+        return _page(asked, "run", "", b=found, going=True, charts=result.LIVE)
     shown: dict[str, Any] = {"report": None, "trouble": None}
     try:
         report = orjson.loads(asked.report(benchmark_id, "json").body)
@@ -92,7 +103,7 @@ def run(benchmark_id: Id, asked: Asked) -> HTMLResponse:
         pass  # nothing was recorded, which the page says
     except OpenloopError as e:
         shown["trouble"] = str(e)
-    return page("run", "", b=found, going=False, **shown)
+    return _page(asked, "run", "", b=found, going=False, **shown)
 
 
 @router.get("/ui/runs/{benchmark_id}/files/{table}.parquet")
@@ -116,11 +127,11 @@ def compare(
     ids = list(dict.fromkeys(one for one in run or [] if one))
     if len(ids) < 2:
         choices = [b for b in asked.list(Filter(states=tuple(OVER), size=200)).items if b.summary.requests]
-        return page("compare", "/ui/compare", runs=[], choices=choices)
+        return _page(asked, "compare", "/ui/compare", runs=[], choices=choices)
     try:
-        return page("compare", "/ui/compare", **comparing.values(asked, ids, step))
+        return _page(asked, "compare", "/ui/compare", **comparing.values(asked, ids, step))
     except MissingError as e:
-        return page("problem", "", status=404, heading="No such run", detail=str(e), errors=[])
+        return _page(asked, "problem", "", status=404, heading="No such run", detail=str(e), errors=[])
 
 
 @router.get("/ui/history")
@@ -133,7 +144,7 @@ def history(
     if name is None:
         name = names[0][0] if names else None
     shown = trend.values(asked, name, step) if name else {"name": None}
-    return page("history", "/ui/history", names=names, **shown)
+    return _page(asked, "history", "/ui/history", names=names, **shown)
 
 
 @router.get("/ui/login")

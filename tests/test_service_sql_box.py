@@ -112,8 +112,13 @@ def test_what_is_no_question_about_the_run_is_refused(asked: tuple[Any, str, Pat
     assert answer.status_code == 400, answer.text
     assert answer.json()["detail"]
     assert SECRET not in answer.text
-    _, benchmark_id, path = asked
+    c, _, path = asked
     assert sorted(p.name for p in path.iterdir()) == ["runs", "secret.csv"]
+    assert c.get("/health").status_code == 200
+
+
+def test_the_run_is_as_it_was(asked: tuple[Any, str, Path]) -> None:
+    """After all those attempts the service answers and every row is there."""
     assert sql(asked, "SELECT count(*) FROM requests WHERE step_id >= 0").json()["rows"] == [[6]]
 
 
@@ -128,7 +133,9 @@ def test_the_box_has_no_keys(asked: tuple[Any, str, Path], monkeypatch: pytest.M
 @pytest.mark.parametrize("form", ["json", "csv", "parquet"])
 def test_questions_are_answered(asked: tuple[Any, str, Path], form: str) -> None:
     """Tables, named queries and expressions work; rows come in the form that was asked for."""
-    answer = sql(asked, "SELECT outcome, count(*) AS n FROM request_metrics WHERE phase = 'main' GROUP BY outcome", form)
+    answer = sql(
+        asked, "SELECT outcome, count(*) AS n FROM request_metrics WHERE phase = 'main' GROUP BY outcome", form
+    )
     assert answer.status_code == 200, answer.text
     if form == "json":
         assert answer.json() == {"columns": ["outcome", "n"], "rows": [["ok", 6]], "cut": False}

@@ -65,11 +65,14 @@ class Boxes:
         job: Mapping[str, Any],
         *,
         limit_s: float,
-        memory_bytes: int,
+        memory_bytes: int | None,
         answer_bytes: int,
         env: Mapping[str, str] | None = None,
     ) -> Answer:
-        """Raises what the job raised, ExceededError for a limit, BusyError when no turn came."""
+        """``memory_bytes``: beyond what the program itself needs; None where only the job's own limits hold.
+
+        Raises what the job raised, ExceededError for a limit, BusyError when no turn came.
+        """
         if not self._turns.acquire(timeout=_PATIENCE_S):
             raise BusyError("the service is busy with other reports and queries; ask again in a moment")
         try:

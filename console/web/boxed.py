@@ -38,7 +38,8 @@ def main() -> int:
 def _limit(told: dict[str, Any]) -> None:
     os.nice(10)
     resource.setrlimit(resource.RLIMIT_CPU, (told["cpu_s"] * 2, told["cpu_s"] * 2 + 2))
-    resource.setrlimit(resource.RLIMIT_AS, (_CODE_BYTES + told["memory_bytes"],) * 2)
+    if told["memory_bytes"] is not None:
+        resource.setrlimit(resource.RLIMIT_AS, (_CODE_BYTES + told["memory_bytes"],) * 2)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if told["job"].get("writes_nothing"):
         # Not a byte into any file, whatever SQL finds: pipes are no files.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import re
-import tempfile
 from collections.abc import Callable
 from importlib import resources
 from itertools import islice
@@ -135,7 +134,7 @@ def _query(job: Job) -> Done:
         [RunDir(Path(job["path"]))],
         memory_limit=job["memory"],
         threads=2,
-        temp_directory=Path(tempfile.gettempdir()) / "openloop-nothing-is-written-here",
+        temp_directory=Path("/nonexistent"),  # what does not fit into the memory is refused, not spilled
     ) as con:
         if job.get("name") is not None:
             found = catalog.run(con, job["name"], **job["params"])

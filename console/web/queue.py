@@ -198,14 +198,17 @@ class Queue:
                 "seal", folder, self._settings.runs_dir.resolve(), benchmark_id, ()
             )
         else:
-            self._end(benchmark_id, Event.CUT, error="cut off before anything was recorded", figured=True)
+            event = Event.STOP if self._asked(benchmark_id) else Event.CUT
+            words = runs.last_words(self.folder(benchmark_id))
+            error = f"{_NOTHING}{f': {words[-300:]}' if words and event is Event.CUT else ''}"
+            self._end(benchmark_id, event, error=error, figured=True)
 
     def _sealed(self, benchmark_id: str) -> None:
         said = runs.ended(self.folder(benchmark_id)) or {"error": "what was recorded could not be sealed"}
         self._keep(benchmark_id, said)
         words = runs.last_words(self.folder(benchmark_id))
         error = said.get("error") or f"{_WHY[Event.CUT]}{f': {words[-300:]}' if words else ''}"
-        self._end(benchmark_id, Event.CUT, error=error)
+        self._end(benchmark_id, Event.STOP if self._asked(benchmark_id) else Event.CUT, error=error)
 
     def _keep(self, benchmark_id: str, said: dict[str, Any]) -> None:
         if "figures" in said:
@@ -223,6 +226,7 @@ class Queue:
         return self._settings.own_dir / "benchmarks" / benchmark_id
 
 
+_NOTHING = "ended before anything was recorded"
 _WHY = {
     Event.CUT: "cut off before its end; what was recorded by then was sealed",
     Event.STOP: None,

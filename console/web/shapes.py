@@ -243,6 +243,16 @@ class Named(BaseModel):
     runs: int
 
 
+class Delivery(BaseModel):
+    """One attempt to tell the webhook. ``made``: None while it is still to come; ``error``: None where the other side took it."""
+
+    attempt: int
+    due: datetime
+    made: datetime | None
+    http_status: int | None
+    error: str | None
+
+
 class Shipped(BaseModel):
     name: str
     scenario: str = Field(description="YAML.")

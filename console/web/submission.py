@@ -77,9 +77,3 @@ def _yaml(value: dict[str, Any]) -> str:
 def given(names: Iterable[str]) -> dict[str, str]:
     """Variables of the server's environment by these names, where they are set."""
     return {name: os.environ[name] for name in names if name in os.environ}
-
-
-def check_webhook(url: str | None, settings: Settings) -> None:
-    """Raises ScenarioError where nobody allowed this address to be told."""
-    if url is not None and not settings.webhook_hosts:
-        raise ScenarioError("webhook: this service tells nobody")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
@@ -9,7 +10,7 @@ from fastapi import APIRouter, Query, Response
 from console.web.api.answers import ALWAYS, BUSY, CONFLICT, FULL, MISSING
 from console.web.api.asked import Asked, Id, PageNumber
 from console.web.catalogue.store import SORTS, Filter
-from console.web.shapes import Benchmark, Detail, Page, Plan, Results, Submission, Tag
+from console.web.shapes import Benchmark, Delivery, Detail, Page, Plan, Results, Submission, Tag
 from console.web.states import State
 
 router = APIRouter(prefix="/benchmarks", tags=["benchmarks"], responses=ALWAYS)
@@ -74,6 +75,12 @@ def stop(benchmark_id: Id, asked: Asked) -> Benchmark:
 def delete(benchmark_id: Id, asked: Asked) -> None:
     """Remove it and its run folder for good. What runs has to be stopped first."""
     asked.delete(benchmark_id)
+
+
+@router.get("/{benchmark_id}/deliveries", responses=MISSING)
+def deliveries(benchmark_id: Id, asked: Asked) -> Sequence[Delivery]:
+    """What became of its webhook: each attempt, the first one first."""
+    return asked.delivered(benchmark_id)
 
 
 plans = APIRouter(tags=["scenarios"], responses=ALWAYS)

@@ -98,9 +98,10 @@ class Store:
             tags.setdefault(row.benchmark_id, []).append(row.tag)
         return tags
 
-    def ids(self) -> set[str]:
+    def origins(self) -> dict[str, str]:
+        """Where each benchmark came from, by id."""
         with self.session() as s:
-            return set(s.scalars(select(BenchmarkRow.id)))
+            return {row[0]: row[1] for row in s.execute(select(BenchmarkRow.id, BenchmarkRow.origin))}
 
     def in_state(self, state: State) -> Sequence[BenchmarkRow]:
         """Oldest first, which is the order of the queue."""

@@ -1,0 +1,132 @@
+"""The queue: one at a time per target, in order, stopped when asked, and none forgotten when the service or the machine goes away."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("fastapi", reason="the extra `serve` is not installed")
+
+from services import LONG, QUICK, client, one, over, reached, served, settings, submitted
+from whole_runs import until
+
+from console.web.settings import Limits
+from console.web.states import NEXT, OVER, Event, State
+
+
+def test_the_states_form_a_life() -> None:
+    """Everything begins queued, can come to each end, and what is over stays as it is."""
+    assert {State.COMPLETED, State.FAILED, State.STOPPED, State.INTERRUPTED} == OVER
+    reachable = {State.QUEUED}
+    for _ in State:
+        reachable |= {to for (state, _), to in NEXT.items() if state in reachable}
+    assert reachable == set(State)
+    assert not [event for state, event in NEXT if state in OVER]
+    assert {event for _, event in NEXT} == set(Event)
+
+
+def test_one_at_a_time_of_a_target_and_first_come_first_served(tmp_path: Path) -> None:
+    """The second waits for the first, with its place in the queue; another target does not wait."""
+    with client(settings(tmp_path, at_once=3)) as c:
+        first = submitted(c, scenario=LONG, name="a")
+        reached(c, first, "running")
+        second = submitted(c, scenario=QUICK, name="b")
+        third = submitted(c, scenario=QUICK, name="c")
+        elsewhere = submitted(c, model="m", prompts=["x"], target="http://127.0.0.1:9/v1", name="d")
+        assert over(c, elsewhere)["state"] == "failed", "nobody answers there, and it did not wait for the simulator"
+        assert [one(c, i)["state"] for i in (first, second, third)] == ["running", "queued", "queued"]
+        assert [one(c, i)["position"] for i in (first, second, third)] == [None, 0, 1]
+        assert c.post(f"/benchmarks/{third}/stop").json()["state"] == "stopped"
+        assert c.post(f"/benchmarks/{third}/stop").status_code == 409
+        assert c.post(f"/benchmarks/{first}/stop").status_code == 202
+        found = over(c, first)
+        assert (found["state"], found["error"]) == ("stopped", None)
+        assert found["summary"]["requests"] > 0, "what was measured before the stop is kept"
+        assert over(c, second)["state"] == "completed"
+
+
+def test_a_run_that_nobody_answers_fails_with_words(tmp_path: Path) -> None:
+    """State failed, an exit code and an error that names the target."""
+    with client(settings(tmp_path)) as c:
+        found = over(c, submitted(c, model="m", prompts=["x"], target="http://127.0.0.1:9/v1"))
+    assert (found["state"], found["exit_code"]) == ("failed", 4)
+    assert found["error"]
+
+
+def test_the_queue_has_an_end(tmp_path: Path) -> None:
+    """Above its length a submission is refused with 429, and told when to come again."""
+    with client(settings(tmp_path, limits=Limits(queue=1))) as c:
+        going = submitted(c, scenario=LONG, name="a")
+        reached(c, going, "running")
+        waiting = submitted(c, scenario=LONG, name="b")
+        refused = c.post("/benchmarks", json={"scenario": LONG})
+        assert refused.status_code == 429
+        assert refused.headers["retry-after"]
+        for benchmark_id in (waiting, going):
+            c.post(f"/benchmarks/{benchmark_id}/stop")
+        over(c, going)
+
+
+def test_a_run_whose_process_is_killed_is_sealed_and_marked(tmp_path: Path) -> None:
+    """The service lives on: what was recorded is sealed and judged, the state says interrupted, the next one runs."""
+    with served(tmp_path) as s:
+        cut = submitted(s.client, scenario=LONG, name="cut")
+        behind = submitted(s.client, scenario=QUICK, name="behind")
+        until(lambda: sent(s.client, cut) > 20, "some requests")
+        for process in s.children("console.web.child"):
+            process.kill()
+        found = over(s.client, cut)
+        assert found["state"] == "interrupted"
+        assert "cut off" in found["error"]
+        assert found["summary"]["requests"] > 0
+        assert over(s.client, behind)["state"] == "completed"
+
+
+def sent(c: Any, benchmark_id: str) -> int:
+    """How many requests were sent so far, by /metrics."""
+    wanted = f'openloop_requests_sent_total{{run="{benchmark_id}"'
+    lines = [line for line in c.get("/metrics").text.splitlines() if line.startswith(wanted)]
+    return int(float(lines[0].rpartition(" ")[2])) if lines else 0
+
+
+@pytest.mark.parametrize("orphan_lives", [True, False])
+def test_a_killed_service_finds_everything_again(tmp_path: Path, orphan_lives: bool) -> None:
+    """SIGKILL during a run: the next service finds it sealed or seals it, marks it interrupted, and goes on with the queue in order.
+
+    The run's process either drains by itself, because its input closed, or was killed with the service, as by a power cut.
+    """
+    with served(tmp_path) as s:
+        cut = submitted(s.client, scenario=LONG, name="cut", tags=["kept"])
+        waiting = [submitted(s.client, scenario=QUICK, name=f"waiting-{n}") for n in range(2)]
+        until(lambda: sent(s.client, cut) > 20, "some requests")
+        left = s.children("console.web.child")
+        assert len(left) == 1
+        s.kill()
+        if not orphan_lives:
+            left[0].kill()
+    with served(tmp_path) as s:
+        found = over(s.client, cut)
+        assert found["state"] == "interrupted"
+        assert found["tags"] == ["kept"]
+        assert found["summary"]["requests"] > 10
+        assert found["verdict"] in ("VALID", "INVALID")
+        assert (tmp_path / "runs" / cut / "requests.parquet").exists()
+        ends = [over(s.client, benchmark_id) for benchmark_id in waiting]
+        assert [e["state"] for e in ends] == ["completed", "completed"]
+        assert ends[0]["ended"] <= ends[1]["started"]
+        assert not left[0].is_running()
+
+
+def test_a_service_that_is_told_to_end_lets_runs_seal(tmp_path: Path) -> None:
+    """SIGTERM: the run drains and seals within the service's own end; afterwards it is interrupted and readable."""
+    with served(tmp_path) as s:
+        going = submitted(s.client, scenario=LONG, name="going")
+        until(lambda: sent(s.client, going) > 5, "some requests")
+        s.process.terminate()
+        s.process.wait(60)
+        assert (tmp_path / "runs" / going / "requests.parquet").exists()
+    with served(tmp_path) as s:
+        assert over(s.client, going)["state"] == "interrupted"
+        assert one(s.client, going, size=1)["results"]["total"] > 0

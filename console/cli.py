@@ -21,6 +21,7 @@ from console.commands.providers import providers
 from console.commands.read import report, runs, seal, sql
 from console.commands.search import search
 from console.commands.serve import serve
+from console.commands.slos import slos
 from generator.errors import OpenloopError
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
@@ -57,6 +58,7 @@ for _command in (
     simulate,
     prompts,
     providers,
+    slos,
     schema,
 ):
     openloop.add_command(_command)

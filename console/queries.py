@@ -51,7 +51,10 @@ LISTED = ("name", "kind", "question", "parameters")
 def listing() -> list[tuple[str, str, str, str]]:
     """A row of LISTED for every named query, by kind and name; parameters with their defaults."""
     queries = sorted(catalog.load().values(), key=lambda q: (q.kind, q.name))
-    return [(q.name, q.kind, q.question, ", ".join(f"{p.name}={p.default}" for p in q.parameters)) for q in queries]
+    return [
+        (q.name, q.kind, q.question, ", ".join(f"{p.name}={p.default}" for p in catalog.parameters(q.name)))
+        for q in queries
+    ]
 
 
 @contextmanager

@@ -42,6 +42,7 @@ _FILES = (
     ("journal.jsonl", "what the coordinator did, a line each; all that `openloop seal` needs after a crash"),
     ("workers.log", "what the workers said on standard error"),
     ("counters.bin", "live counts, for the progress view and for what a dead worker lost"),
+    ("tripwires.bin", "counts of the [rules that may stop a run](thresholds.md#stopping-a-run), only while it goes"),
     ("truth/", "the built-in endpoint's own times, where it was the target; its words are in `simulator.log`"),
 )
 
@@ -79,8 +80,8 @@ def metrics_page() -> str:
         parts.append(f"### {query.name}\n\n{query.question}\n")
         grain = ", ".join(f"`{g}`" for g in query.grain) or "the whole run"
         parts.append(f"One row for each {grain}. [`{query.path}`](../analysis/sql/{query.path})\n")
-        if query.parameters:
-            rows = [(f"`{p.name}`", p.type, f"`{p.default}`", p.meaning) for p in query.parameters]
+        if known := catalog.parameters(query.name):
+            rows = [(f"`{p.name}`", p.type, f"`{p.default}`", p.meaning) for p in known]
             parts.append(_table(("parameter", "type", "default", "meaning"), rows))
         alike = itertools.groupby(query.columns, key=lambda c: (c.unit, c.meaning))
         columns = [(", ".join(f"`{c.name}`" for c in group), unit, text) for (unit, text), group in alike]

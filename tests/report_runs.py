@@ -199,7 +199,11 @@ def limited(path: Path) -> RunDir:
 
 def aimed(path: Path) -> RunDir:
     """Three rates against an SLO: all good; TTFT, TPOT or both too slow, one refused, one cut; then the run was stopped by a threshold."""
-    slow: tuple[dict[str, Any], ...] = ({"ttft_ms": 60}, {"gaps_ms": (40.0,) * 3}, {"ttft_ms": 60, "gaps_ms": (40.0,) * 3})
+    slow: tuple[dict[str, Any], ...] = (
+        {"ttft_ms": 60},
+        {"gaps_ms": (40.0,) * 3},
+        {"ttft_ms": 60, "gaps_ms": (40.0,) * 3},
+    )
     plans = [[{}] * 40, [*[{}] * 20, *slow * 6], [slow[0]] * 10]
     steps, rows = [], []
     for step_id, requests in enumerate(plans):
@@ -212,9 +216,29 @@ def aimed(path: Path) -> RunDir:
     later = {"step_id": 1, "scheduled_ns": START_NS + 25 * S}
     refused = request(38, **later, outcome="rate_limited", http_status=429, finish_reason=None)
     cut = request(39, **later, outcome="cancelled", error_type="drain", finish_reason=None)
-    rule = {"text": "p50(ttft) < 50ms", "steps": [2], "workload": None, "target": None, "tags": [], "abort": True, "delay_ns": 0}
-    stop = {"rule": "p50(ttft) < 50ms", "step_id": 2, "step": "40/s", "requests": 10, "wrong": 10, "figure": 1.0, "limit": 0.5}
-    stop |= {"told": "10 of 10 requests that had ended had ttft of at least 50 ms, 100.00%; 50.00% may", "run_s": 41.5, "step_s": 1.5}
+    rule = {
+        "text": "p50(ttft) < 50ms",
+        "steps": [2],
+        "workload": None,
+        "target": None,
+        "tags": [],
+        "abort": True,
+        "delay_ns": 0,
+    }
+    stop = {
+        "rule": "p50(ttft) < 50ms",
+        "step_id": 2,
+        "step": "40/s",
+        "requests": 10,
+        "wrong": 10,
+        "figure": 1.0,
+        "limit": 0.5,
+    }
+    stop |= {
+        "told": "10 of 10 requests that had ended had ttft of at least 50 ms, 100.00%; 50.00% may",
+        "run_s": 41.5,
+        "step_s": 1.5,
+    }
     return write(
         path,
         steps=steps,

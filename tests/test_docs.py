@@ -105,6 +105,7 @@ SECTIONS = {
     "matrix": "matrix",
     "repeat": "repeat",
     "slo": "slo",
+    "thresholds": "thresholds",
     "timeouts": "timeouts",
     "input_tokens": "workload",
     "output_tokens": "workload",

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from analysis import database, thresholds
+from console import cli
+from generator.thresholds import Rule
 from tests import fabricate
 
 TTFT_MS = (10.0, 20.0, 30.0, 40.0, 50.0)
@@ -89,3 +92,99 @@ def test_a_rule_holds_or_fails_at_its_limit(known: Path, rule: str, holds: bool)
 def test_a_figure_that_does_not_exist_breaks_its_rule(known: Path, rule: str) -> None:
     """A step without requests cannot pass: that nothing was measured is no success."""
     assert judged(known, rule)[1] == (None, False)
+
+
+@pytest.fixture
+def shared(tmp_path: Path) -> Path:
+    """One step of 10 s. Workload chat, tags tenant=a and tier=1: TTFT 10, 20 ms, gaps of 1 ms, one 429. Workload code to another target,
+    tenant=b: TTFT 90 ms, gaps of 5 ms. Within an SLO of 15 ms: one."""
+    chat = {"workload": "chat", "tags": "tenant=a,tier=1"}
+    code = {"workload": "code", "target": "other", "tags": "tenant=b"}
+    answers = [
+        fabricate.answer(0, at_ms=0, ttft_ms=10, gaps_ms=(1.0, 1.0), **chat),
+        fabricate.answer(1, at_ms=100, ttft_ms=20, gaps_ms=(1.0, 1.0), **chat),
+        fabricate.answer(2, at_ms=200, ttft_ms=90, gaps_ms=(5.0,), **code),
+    ]
+    run = fabricate.write(
+        tmp_path / "run-1",
+        steps=[fabricate.step(0)],
+        requests=[*(row for row, _ in answers), fabricate.request(3, at_ms=300, outcome="rate_limited", **chat)],
+        tokens=[token for _, tokens in answers for token in tokens],
+        slo={"ttft_ms": 15.0},
+    )
+    return run.path
+
+
+@pytest.mark.parametrize(
+    ("text", "about", "figure"),
+    [
+        ("max(ttft) < 1s", {"tags": ("tenant=a",)}, 20.0),
+        ("max(ttft) < 1s", {"tags": ("tenant=b",)}, 90.0),
+        ("max(ttft) < 1s", {"tags": ("tenant=a", "tier=1")}, 20.0),
+        ("mean(ttft) < 1s", {"workload": "chat"}, 15.0),
+        ("mean(ttft) < 1s", {"target": "other"}, 90.0),
+        ("mean(ttft) < 1s", {"target": "target", "workload": "code"}, None),
+        ("share(failed) < 1%", {"workload": "chat"}, 1 / 3),
+        ("share(failed) < 1%", {"workload": "code"}, 0.0),
+        ("attainment > 0%", {"workload": "chat"}, 1 / 3),
+        ("goodput > 0/s", {"workload": "chat"}, 0.1),
+        ("goodput > 0/s", {"workload": "code"}, 0.0),
+        ("rate(good_tokens) > 0/s", {"workload": "chat"}, 0.3),
+        ("rate(good_tokens) > 0/s", {}, 0.3),
+        ("rate(requests) > 0/s", {"workload": "chat"}, 0.2),
+        ("rate(output_tokens) > 0/s", {"workload": "code"}, 0.2),
+        ("p50(icl) < 1s", {"workload": "chat"}, 1.0),
+        ("max(icl) < 1s", {"workload": "code"}, 5.0),
+        ("mean(icl) < 1s", {"workload": "code"}, 5.0),
+        ("min(fluidity) > 0%", {"workload": "code"}, 0.5),
+        ("mean(fluidity) > 0%", {}, (1 + 2 / 3 + 1 / 2) / 3),
+    ],
+)
+def test_a_rule_hears_of_its_own_requests_alone(
+    shared: Path, text: str, about: dict[str, Any], figure: float | None
+) -> None:
+    """By tag, workload and target: the same figures, over fewer requests. (Fluidity against 15 ms, then 50 ms for each chunk.)"""
+    with database.open_runs([fabricate.RunDir(shared)]) as connection:
+        (found,) = thresholds.judge(connection, [Rule(text, (0,), **about)])
+    assert found["figure"] == (None if figure is None else pytest.approx(figure))
+
+
+def test_a_rule_of_some_steps_says_nothing_of_others(known: Path) -> None:
+    """Nor does it fail for a step that was never reached."""
+    with database.open_runs([fabricate.RunDir(known)]) as connection:
+        found = thresholds.judge(connection, [Rule("max(ttft) < 1s", (1, 7))])
+    assert [f["step_id"] for f in found] == [1]
+
+
+def test_what_rules_can_be_narrowed_to(shared: Path) -> None:
+    """Steps, workloads, targets and tags as they were recorded."""
+    with database.open_runs([fabricate.RunDir(shared)]) as connection:
+        found = thresholds.parts(connection)
+    assert {(p.step_id, p.step, p.workload, p.target, p.tags) for p in found} == {
+        (0, "step 0", "chat", "target", frozenset({"tenant=a", "tier=1"})),
+        (0, "step 0", "code", "other", frozenset({"tenant=b"})),
+    }
+
+
+@pytest.mark.parametrize(
+    ("rules", "code", "said"),
+    [
+        (["max(ttft) < 1s"], 0, "threshold max(ttft) < 1s: held in step 0"),
+        (["max(ttft) < 1ms"], 99, "threshold max(ttft) < 1ms: FAILED in step 0"),
+        (["{rule: max(ttft) < 30ms, tag: {tenant: a}}"], 0, "threshold max(ttft) < 30ms [tenant=a]: held in step 0"),
+        (["max(ttft) < 1"], 2, "a duration with its unit is wanted"),
+        (["{rule: max(ttft) < 1s, workload: chta}"], 2, "workload: no workload 'chta'; nearest: 'chat'"),
+        (["{rule: max(ttft) < 1s, abort: true}"], 2, "abort stops a run that is going"),
+        (["{rule: max(ttft) < 1s, stpe: 0}"], 2, "known: rule, step, tag"),
+        (["{rule: [}"], 2, "no YAML value"),
+    ],
+)
+def test_a_finished_run_is_held_against_new_rules(
+    shared: Path, rules: list[str], code: int, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """``report --threshold`` ends with 99 where one fails, with 2 and the nearest word where one means nothing; the folder stays as it was."""
+    before = (shared / "manifest.json").read_bytes()
+    assert cli.main(["report", str(shared), *(word for rule in rules for word in ("--threshold", rule))]) == code
+    told = capsys.readouterr()
+    assert said in told.out + told.err
+    assert (shared / "manifest.json").read_bytes() == before

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from duckdb import DuckDBPyConnection
@@ -14,6 +15,8 @@ Row = dict[str, Any]
 
 USUAL_ATTAINMENT = 0.9
 """Wanted where the SLO does not say: what DistServe uses (arXiv 2401.09670). The same stands in goodput_by_load.sql."""
+
+_Z = 1.96  # of Wilson's interval, as in the macro "wilson"
 
 _QUERIES = {
     "misses": "slo_misses",
@@ -82,7 +85,13 @@ def _largest(row: Row, several: bool) -> str:
 def _doubt(row: Row) -> str:
     if row["next_state"] != "undecided":
         return ""
-    return f", perhaps as much as {share(row['next_attainment_high'])}: too few requests to decide"
+    wanted = row["wanted"]
+    least = (
+        f", for which {count(math.ceil(_Z**2 * wanted / (1 - wanted)))} without a miss are the least"
+        if wanted < 1
+        else ""
+    )
+    return f", from too few requests to show it{least}"
 
 
 def at(load: float | None, axis: str) -> str:

@@ -40,16 +40,17 @@ CREATE OR REPLACE MACRO or_never(outcome, x) AS CASE WHEN outcome = 'ok' THEN x 
 CREATE OR REPLACE MACRO counted_phase(phase, cancel_planned) AS
     CASE WHEN phase = 'main' AND coalesce(cancel_planned, false) THEN 'planned' ELSE phase END;
 
--- The 95 % interval of a share of x in n (Wilson 1927); 1.96 is the normal law's 97.5 % quantile.
+-- The 95 % interval of a share of x in n (Wilson 1927); 1.96 is the normal law's 97.5 % quantile. Rounded, so that none in n has 0
+-- and all of n has 1 as an end, and not what floating point leaves of it.
 CREATE OR REPLACE MACRO wilson(x, n) AS {
     low: CASE
         -- greatest() and least() pass over NULL: of unknown counts they would say 0 to 1.
         WHEN x IS NOT NULL AND n > 0
-            THEN greatest(0, (x + 1.96 ^ 2 / 2 - 1.96 * sqrt(x * (n - x)::DOUBLE / n + 1.96 ^ 2 / 4)) / (n + 1.96 ^ 2))
+            THEN greatest(0, round((x + 1.96 ^ 2 / 2 - 1.96 * sqrt(x * (n - x)::DOUBLE / n + 1.96 ^ 2 / 4)) / (n + 1.96 ^ 2), 12))
     END,
     high: CASE
         WHEN x IS NOT NULL AND n > 0
-            THEN least(1, (x + 1.96 ^ 2 / 2 + 1.96 * sqrt(x * (n - x)::DOUBLE / n + 1.96 ^ 2 / 4)) / (n + 1.96 ^ 2))
+            THEN least(1, round((x + 1.96 ^ 2 / 2 + 1.96 * sqrt(x * (n - x)::DOUBLE / n + 1.96 ^ 2 / 4)) / (n + 1.96 ^ 2), 12))
     END
 };
 
@@ -74,7 +75,8 @@ CREATE OR REPLACE MACRO profile_summary(x, bound) AS {
 -- How much more the share of hits varies between stretches of time than independence allows. hits, sizes: counts of each stretch, in
 -- the order of time. Neighbouring stretches resemble one another while dependence reaches further than a stretch is long, so their
 -- lag-1 autocorrelation widens what they vary, as for an autoregressive process (Steiger et al. 2005, ASAP3), after the bias of
--- -(1 + 4r)/m that m values have (Marriott & Pope 1954). 0.8 at most: thirty stretches cannot tell more than a ninefold widening.
+-- -(1 + 4r)/m that m values have (Marriott & Pope 1954), and half of its standard error of 1/sqrt(m) to be on the safe side: too narrow
+-- misleads, too wide does not. 0.8 at most: thirty stretches cannot tell more than a ninefold widening.
 CREATE OR REPLACE MACRO deviations(hits, sizes) AS
     list_transform(range(1, len(hits) + 1), lambda i: hits[i] / sizes[i] - list_sum(hits) / list_sum(sizes));
 
@@ -84,7 +86,8 @@ CREATE OR REPLACE MACRO lag_one(x) AS
     list_sum(list_transform(range(1, len(x)), lambda i: x[i] * x[i + 1]))
     / nullif(list_sum(list_transform(x, lambda value: value * value)), 0);
 
-CREATE OR REPLACE MACRO persistence(x) AS least(0.8, greatest(0, coalesce(lag_one(x) + (1 + 4 * lag_one(x)) / len(x), 0)));
+CREATE OR REPLACE MACRO persistence(x) AS
+    least(0.8, greatest(0, coalesce(lag_one(x) + (1 + 4 * lag_one(x)) / len(x) + 0.5 / sqrt(len(x)), 0)));
 
 CREATE OR REPLACE MACRO widening(r) AS (1 + r) / (1 - r);
 

@@ -11,23 +11,7 @@
 
 -- Source: inference-perf 0.7, reportgen/base.py. Reasoning and tool calls are no tokens there. Each token of a chunk has the chunk's time, so that all tokens of
 -- a chunk but the first follow one another after 0 ms. An answer of one token has no TTFT.
-WITH content AS (
-    SELECT
-        run_id,
-        request_id,
-        n_tokens,
-        t_ns - lag(t_ns) OVER (PARTITION BY run_id, request_id ORDER BY chunk_index) AS gap_ns
-    FROM tokens
-    WHERE kind = 'content'
-),
-
-zeros AS (
-    SELECT run_id, request_id, unnest(range(n_tokens - 1)) AS further
-    FROM content
-    WHERE n_tokens > 1
-),
-
-figures AS (
+WITH figures AS (
     SELECT run_id, step_id, 'time_to_first_token' AS metric, (first_content_ns - issued_ns) / 1e6 AS value_ms, NULL::DOUBLE AS bound_ms
     FROM profile_requests
     WHERE content_tokens > 1
@@ -42,15 +26,16 @@ figures AS (
     UNION ALL
     SELECT run_id, step_id, 'request_latency', (done_ns - issued_ns) / 1e6, (last_ns - issued_ns) / 1e6
     FROM profile_requests
-    UNION ALL
-    SELECT r.run_id, r.step_id, 'inter_token_latency', c.gap_ns / 1e6, NULL
-    FROM content AS c
-    JOIN profile_requests AS r ON c.run_id = r.run_id AND c.request_id = r.request_id
-    WHERE c.gap_ns IS NOT NULL
-    UNION ALL
-    SELECT r.run_id, r.step_id, 'inter_token_latency', 0, NULL
-    FROM zeros AS z
-    JOIN profile_requests AS r ON z.run_id = r.run_id AND z.request_id = r.request_id
+),
+
+summed AS (
+    SELECT run_id, step_id, metric, unnest(profile_summary(value_ms, bound_ms))
+    FROM figures
+    GROUP BY run_id, step_id, metric
+    UNION ALL BY NAME
+    SELECT * EXCLUDE (chunks), 'inter_token_latency' AS metric
+    FROM profile_gaps
+    WHERE chunks = 'content tokens'
 ),
 
 told AS (
@@ -65,7 +50,6 @@ told AS (
     ) AS words (metric, definition, note)
 )
 
-SELECT f.run_id, f.step_id, f.metric, unnest(profile_summary(f.value_ms, f.bound_ms)), any_value(t.definition) AS definition, any_value(t.note) AS note
-FROM figures AS f
+SELECT s.*, t.definition, t.note
+FROM summed AS s
 JOIN told AS t USING (metric)
-GROUP BY f.run_id, f.step_id, f.metric

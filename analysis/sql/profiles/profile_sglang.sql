@@ -11,16 +11,7 @@
 
 -- Source: sglang/bench_serving.py. Content and reasoning are chunks there, tool calls are not; the end is any line, "[DONE]" too; where the target
 -- gives no usage, N is the length that was asked for.
-WITH gaps AS (
-    SELECT
-        run_id,
-        request_id,
-        t_ns - lag(t_ns) OVER (PARTITION BY run_id, request_id ORDER BY chunk_index) AS gap_ns
-    FROM tokens
-    WHERE kind IN ('content', 'reasoning')
-),
-
-figures AS (
+WITH figures AS (
     SELECT run_id, step_id, 'ttft' AS metric, (first_text_ns - issued_ns) / 1e6 AS value_ms, NULL::DOUBLE AS bound_ms
     FROM profile_requests
     UNION ALL
@@ -30,11 +21,16 @@ figures AS (
     UNION ALL
     SELECT run_id, step_id, 'e2e_latency', (done_ns - issued_ns) / 1e6, (last_ns - issued_ns) / 1e6
     FROM profile_requests
-    UNION ALL
-    SELECT r.run_id, r.step_id, 'itl', g.gap_ns / 1e6, NULL
-    FROM gaps AS g
-    JOIN profile_requests AS r ON g.run_id = r.run_id AND g.request_id = r.request_id
-    WHERE g.gap_ns IS NOT NULL
+),
+
+summed AS (
+    SELECT run_id, step_id, metric, unnest(profile_summary(value_ms, bound_ms))
+    FROM figures
+    GROUP BY run_id, step_id, metric
+    UNION ALL BY NAME
+    SELECT * EXCLUDE (chunks), 'itl' AS metric
+    FROM profile_gaps
+    WHERE chunks = 'text'
 ),
 
 told AS (
@@ -48,7 +44,6 @@ told AS (
     ) AS words (metric, definition, note)
 )
 
-SELECT f.run_id, f.step_id, f.metric, unnest(profile_summary(f.value_ms, f.bound_ms)), any_value(t.definition) AS definition, any_value(t.note) AS note
-FROM figures AS f
+SELECT s.*, t.definition, t.note
+FROM summed AS s
 JOIN told AS t USING (metric)
-GROUP BY f.run_id, f.step_id, f.metric

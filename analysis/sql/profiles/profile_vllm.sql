@@ -21,10 +21,16 @@ WITH figures AS (
     UNION ALL
     SELECT run_id, step_id, 'e2el', (last_ns - issued_ns) / 1e6, (done_ns - issued_ns) / 1e6
     FROM profile_requests
-    UNION ALL
-    SELECT r.run_id, r.step_id, 'itl', g.gap_ns / 1e6, NULL
-    FROM chunk_gaps AS g
-    JOIN profile_requests AS r ON g.run_id = r.run_id AND g.request_id = r.request_id
+),
+
+summed AS (
+    SELECT run_id, step_id, metric, unnest(profile_summary(value_ms, bound_ms))
+    FROM figures
+    GROUP BY run_id, step_id, metric
+    UNION ALL BY NAME
+    SELECT * EXCLUDE (chunks), 'itl' AS metric
+    FROM profile_gaps
+    WHERE chunks = 'any'
 ),
 
 told AS (
@@ -38,7 +44,6 @@ told AS (
     ) AS words (metric, definition, note)
 )
 
-SELECT f.run_id, f.step_id, f.metric, unnest(profile_summary(f.value_ms, f.bound_ms)), any_value(t.definition) AS definition, any_value(t.note) AS note
-FROM figures AS f
+SELECT s.*, t.definition, t.note
+FROM summed AS s
 JOIN told AS t USING (metric)
-GROUP BY f.run_id, f.step_id, f.metric

@@ -10,14 +10,16 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
 import psycopg
+import pymongo
 import pytest
-from whole_runs import until
 
 ADMIN_PASSWORD = "sup3r s3cret"
 
@@ -96,7 +98,13 @@ def _quietly(*words: str) -> None:
 
 @contextmanager
 def mongodb(folder: Path, port: int | None = None) -> Iterator[str]:
-    """``mongodb://127.0.0.1:PORT/runs?directConnection=true``: SecantusDB, which speaks MongoDB's wire protocol; it is no mongod."""
+    """``mongodb://127.0.0.1:PORT/runs?directConnection=true``: SecantusDB, which speaks MongoDB's wire protocol; it is no mongod.
+
+    ``OPENLOOP_TEST_MONGODB`` (mongodb://host:port) names a server that is there already; the databases made in it stay.
+    """
+    if port is None and (there := os.environ.get("OPENLOOP_TEST_MONGODB")):
+        yield f"{there}/runs-{uuid.uuid4().hex[:8]}?directConnection=true"
+        return
     program = Path(sys.executable).parent / "secantusd-py"
     if not program.exists():
         pytest.skip("SecantusDB is not installed (pip install 'openloop[dev]')")
@@ -105,10 +113,22 @@ def mongodb(folder: Path, port: int | None = None) -> Iterator[str]:
     command += ["--storage-path", str(folder), "--standalone", "--log-level", "WARNING"]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         try:
-            until(lambda: listening(port), "the MongoDB-protocol server's start")
+            while not listening(port):
+                assert process.poll() is None, "the MongoDB-protocol server did not start"
+                time.sleep(0.05)
             yield f"mongodb://127.0.0.1:{port}/runs?directConnection=true"
         finally:
             process.kill()
+
+
+def emptied(url: str) -> str:
+    """The same place, nothing in it: nx-27017 keeps all databases in one, so that a new name is not a new place there."""
+    if "OPENLOOP_TEST_MONGODB" in os.environ:
+        with pymongo.MongoClient(url) as client:
+            database = client.get_default_database()
+            for name in database.list_collection_names():
+                database.drop_collection(name)
+    return url
 
 
 @contextmanager

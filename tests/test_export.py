@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -128,6 +129,17 @@ def test_columns_in_postgresql_say_what_they_mean(said: Said, run: RunDir, postg
     assert kept == [("fabricated", "step 0", "object")]
 
 
+def test_the_query_of_the_page_works(said: Said, run: RunDir, postgres: str) -> None:
+    """What docs/stores.md asks PostgreSQL is a query, and gives the report's own figure."""
+    (question,) = re.findall(r"```sql\n(.*?)```", (ROOT / "docs" / "stores.md").read_text(), re.DOTALL)
+    stores_kept.export(run, f"{postgres}?schema=page", tags={"commit": "1a2b"})
+    code, out, _ = said("runs", "--store", f"{postgres}?schema=page", "--query", question, "--json")
+    assert (code, json.loads(out)) == (
+        0,
+        [{"run_id": run.run_id, "commit": "1a2b", "step": "step 0", "ttft_p99_ms": 1.5}],
+    )
+
+
 def test_zero_characters_do_not_stop_postgresql(said: Said, postgres: str, tmp_path: Path) -> None:
     """An answer may hold U+0000, PostgreSQL's text may not: U+FFFD stands in its place, in rows and in JSON."""
     row = fabricate.request(run_id="zero", error_message="a\0b")
@@ -153,7 +165,7 @@ def test_a_connection_that_breaks_half_way_leaves_nothing(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'openloop'"
             )
 
-    with stores_kept.interrupted(monkeypatch, end_sessions), pytest.raises(StoreError, match="lost|terminat"):
+    with stores_kept.interrupted(monkeypatch, end_sessions), pytest.raises(StoreError, match=r"lost|terminat"):
         stores_kept.export(run, url)
     assert (stores_kept.listed(url), stores_kept.stored(url, "requests")) == ([], [])
     stores_kept.export(run, url)

@@ -45,7 +45,7 @@ def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
                 yield lambda: f"{url}?schema=place{next(numbers)}"
         case "mongodb":
             with store_servers.mongodb(folder / "server") as url:
-                yield lambda: url.replace("/runs?", f"/place{next(numbers)}?")
+                yield lambda: store_servers.emptied(url.replace("/runs", f"/place{next(numbers)}"))
         case "s3":
             with store_servers.s3() as url:
                 yield lambda: url.replace("/x?", f"/place{next(numbers)}?")

@@ -180,6 +180,19 @@ def lagging(run):
     run["health"][8]["loop_lag_ns_p99"] = 40 * MS
 
 
+def stalled(run):
+    """Of the first step's answers each group of four chunks is held, and comes 40 ms after the one before; their stamps are exact."""
+    first = {r["request_id"] for r in run["requests"] if r["step_id"] == 0}
+    for chunk in run["tokens"]:
+        if chunk["request_id"] in first and chunk["chunk_index"] % 4:
+            leader = next(
+                c
+                for c in run["tokens"]
+                if c["request_id"] == chunk["request_id"] and c["chunk_index"] == chunk["chunk_index"] // 4 * 4
+            )
+            chunk["t_ns"] = leader["t_ns"]
+
+
 def resent(run):
     run["requests"][9]["resent"] = True
 

@@ -10,7 +10,7 @@ import pytest
 
 from analysis import database, validity
 from tests import spoilt
-from tests.fabricate import beat, realistic, request, step, write
+from tests.fabricate import MS, START_NS, beat, realistic, request, step, write
 
 RULES = Path(validity.__file__).parent / "rules"
 
@@ -111,6 +111,43 @@ def test_a_busy_worker_is_warned_of_with_the_wait_it_predicts(tmp_path):
     verdict = judged(tmp_path, run)
     assert {("worker_cpu", None), ("rho", 0)} <= broken(verdict, "WARN")
     assert verdict.verdict == "VALID"
+
+
+def test_room_is_told_of_every_step(tmp_path):
+    """A worker that is idle nine tenths of the time has room, and its row says what a queue would predict of it."""
+    verdict = judged(tmp_path, spoilt.GOOD)
+    rules = [r for r in verdict.rules if r.name == "rho"]
+    assert [(r.step_id, r.broken) for r in rules] == [(0, False), (1, False)]
+    assert all("ρ 0.10" in r.figure and "of the median TTFT" in r.figure for r in rules)
+
+
+def test_gaps_that_tcp_makes_are_told(tmp_path):
+    """Chunks held for a delayed acknowledgement: gaps of 40 ms among gaps of none, while the mean stays the target's 10 ms."""
+    run = copy.deepcopy(spoilt.GOOD)
+    spoilt.stalled(run)
+    verdict = judged(tmp_path, run)
+    rules = {r.step_id: r for r in verdict.rules if r.name == "stalled_gaps"}
+    assert {step_id: r.broken for step_id, r in rules.items()} == {0: True, 1: False}
+    assert "TCP_NODELAY" in rules[0].advice
+    assert verdict.verdict == "VALID", verdict.reasons
+
+
+def test_misses_in_clumps_prove_less(tmp_path):
+    """Two misses of 1,000 prove 99 % where they lie apart, and no longer where they and their neighbours are of one busy moment."""
+    rows = [request(n, at_ms=100 * n, streamed=False, done_ns=START_NS + 100 * n * MS + 50 * MS) for n in range(1000)]
+
+    def proved(late):
+        run = copy.deepcopy(rows)
+        for n in late:
+            run[n]["done_ns"] += 500 * MS
+        tables = {"steps": [step(0, 100.0, offered=1000)], "requests": run, "health": [beat(0, s) for s in range(102)]}
+        folder = tmp_path / f"{len(late)}-{late[1]}"
+        verdict = judged(folder, tables, slo={"e2e_ms": 100, "attainment": 0.99})
+        return next(r for r in verdict.rules if r.name == "early_stopping")
+
+    apart, together = proved([50, 650]), proved([500, 501])
+    assert (apart.broken, together.broken) == (False, True)
+    assert "worth" in together.figure
 
 
 def test_a_bunched_process_is_not_poisson(tmp_path):

@@ -15,7 +15,6 @@ import heapq
 import json
 import statistics
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -30,6 +29,7 @@ from analysis.searching.observe import in_flight_at
 from analysis.searching.part import Done, Goal, Limits, Order
 from analysis.searching.sample import Sample, sample
 from benchmarks.harness import machine, show
+from benchmarks.processes import OPENLOOP
 from generator.job import Length, Step, WorkloadSpec
 from generator.schedule import offsets
 from simulator.model import Model, from_settings
@@ -206,29 +206,8 @@ def in_tool(
     setting = Setting("tool", arrivals, 250, 0.95, probe_s, ENGINE)
     true_rps = truth(setting, requests)
     for seed in range(repetitions):
-        command = [
-            sys.executable,
-            "-m",
-            "console",
-            "search",
-            str(path),
-            "--probe-duration",
-            f"{probe_s:g}s",
-            "--seed",
-            str(seed),
-        ]
-        command += [
-            "--runs-dir",
-            str(folder / "runs"),
-            "--max-time",
-            "none",
-            "--retries",
-            "10",
-            "--workers",
-            "1",
-            "--no-live",
-            "--json",
-        ]
+        words = f"--probe-duration {probe_s:g}s --seed {seed} --max-time none --retries 10 --workers 1 --no-live --json"
+        command = [*OPENLOOP, "search", str(path), "--runs-dir", str(folder / "runs"), *words.split()]
         done = subprocess.run(command, stdout=subprocess.PIPE, check=False)
         found = json.loads(done.stdout)
         load = found["load"]

@@ -225,7 +225,8 @@ def _limit(order: Order, limits: Limits, history: Sequence[Done]) -> Ending | No
     """Whether the next run would cross a limit. A run that would is not begun: half of it decides nothing."""
     if limits.requests is not None and sum(d.sent for d in history) + (order.expected or 0) > limits.requests:
         return Ending("requests")
-    lasts_s = order.warmup_s + (order.window_s or 0.0)
+    beside = [d.elapsed_s - d.planned_s for d in history if d.planned_s]
+    lasts_s = order.warmup_s + (order.window_s or 0.0) + (sum(beside) / len(beside) if beside else 0.0)
     if limits.time_s is not None and sum(d.elapsed_s for d in history) + lasts_s > limits.time_s:
         return Ending("time")
     if limits.usd is not None:

@@ -14,7 +14,7 @@ from analysis.searching.part import Done
 
 FIRST_SLOTS = 4
 MOST_SLOTS = 4096
-ROUNDS = 10
+ROUNDS = 16
 LEAST_REQUESTS = 60
 LEAST_GAIN = 0.05
 SATISFIED = 0.5

@@ -62,7 +62,8 @@ class Order:
 class Done:
     """A run that is over. ``sent``: all requests that it cost, probes and warm-up included. ``x_rps``, ``latency_s`` and ``in_flight`` are
     measured each for itself: completed a second, mean time in flight, mean number in flight. ``reasons``: why it is INVALID, none if it is
-    not; ``cut``: it was ended before its time.
+    not; ``cut``: it was ended before its time. ``planned_s``: the load's length where it was ordered; ``elapsed_s`` holds pause, start, drain
+    and analysis, too.
     """
 
     run_id: str
@@ -79,6 +80,7 @@ class Done:
     in_flight: float | None = None
     reasons: tuple[str, ...] = ()
     cut: bool = False
+    planned_s: float = 0.0
 
     @property
     def counts(self) -> bool:

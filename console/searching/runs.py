@@ -80,6 +80,7 @@ def done(order: Order, finished: Finished, elapsed_s: float) -> Done:
         latency_s=flow.latency_s,
         in_flight=flow.in_flight,
         reasons=reasons,
+        planned_s=0.0 if order.window_s is None else order.warmup_s + order.window_s,
         cut=reasons in ((INTERRUPTED,), (MONEY,)),
     )
 

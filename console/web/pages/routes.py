@@ -39,7 +39,7 @@ router = APIRouter(lifespan=_life)
 _KEPT = {"Cache-Control": "private, max-age=86400"}
 
 
-def _page(asked: Service, name: str, here: str, **values: Any) -> HTMLResponse:
+def _page(asked: Service, name: str, here: str, /, **values: Any) -> HTMLResponse:
     return page(name, here, signed=asked.settings.token is not None, **values)
 
 

@@ -64,6 +64,25 @@ def test_the_limiter_is_named_and_measured(limit):
         assert limiter.refill.value == pytest.approx(limit.refill, rel=0.005)
 
 
+def test_a_counter_by_the_minute_that_counts_refusals_too_is_a_fixed_window():
+    """As a gateway's ``rpm`` works: a count under the clock's minute, of refused requests as well. Once it is full all are refused until the
+    minute ends, so it cannot be told from a window that counts what it admits; size, window and where it begins are found.
+    """
+    requests = traffic([2, 6], seconds=190.0)
+    second_s = 37.7  # of the minute, when the first request was sent
+    minute = np.floor((requests.sent_s - requests.sent_s[0] + second_s) / 60)
+    place = np.arange(len(minute)) - np.searchsorted(minute, minute)
+    admitted = place < 180
+    done_s = requests.sent_s + np.where(admitted, 0.3, 0.01)
+    found = identify(observed(requests.sent_s, done_s, admitted, {r: requests.charge(r) for r in draw.CHARGES}))
+    (limiter,) = found.limiters
+    assert limiter.kind == ("fixed window", "requests", 60.0)
+    assert found.certain
+    assert found.errors == 0
+    assert (limiter.size.value, limiter.size.low, limiter.size.high) == (180, 180, 180)
+    assert limiter.candidate.phase_s == pytest.approx(60 - second_s, abs=1)
+
+
 def test_two_limits_at_once_are_told_apart():
     """A bucket of requests and a limit on concurrency, each refusing what the other lets pass: both named, both sizes right."""
     bucket = Limit("token bucket", "requests", 40, 10)

@@ -143,7 +143,9 @@ def _thresholds(document: Document, texts: Sequence[str]) -> None:
     if texts and document.data.get("thresholds") is None:
         document.put(("thresholds",), [], _flag("threshold"))
     rules = document.data.get("thresholds")
-    for text in texts if isinstance(rules, list) else ():
+    if not isinstance(rules, list):
+        return  # the file's own fault, which is told as such
+    for text in texts:
         rules.append(None)
         value = _value(text, "threshold") if text.lstrip().startswith("{") else text
         document.put(("thresholds", len(rules) - 1), value, _flag("threshold"))

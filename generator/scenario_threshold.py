@@ -4,11 +4,24 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from generator import thresholds
 from generator.scenario_fields import Duration, Strict, WrongError, short_or_long
 from generator.scenario_session import Tags
+
+
+def _step(value: Any) -> Any:
+    if isinstance(value, bool) or not isinstance(value, int | str) or (isinstance(value, int) and value < 0):
+        raise ValueError(f"a step's name or its number from 0 is wanted, not {value!r:.80}")
+    return value
+
+
+StepRef = Annotated[
+    Any,
+    BeforeValidator(_step),
+    WithJsonSchema({"type": ["string", "integer"], "minimum": 0}),
+]
 
 
 class ThresholdForm(Strict):
@@ -17,9 +30,7 @@ class ThresholdForm(Strict):
     rule: str = Field(
         description="Such as p99(ttft) < 800ms, share(rate_limited) < 1%, goodput > 18/s, attainment >= 99%."
     )
-    step: Annotated[int, Field(ge=0)] | str | None = Field(
-        default=None, description="Only in the steps of this name or number (from 0)."
-    )
+    step: StepRef | None = Field(default=None, description="Only in the steps of this name or number (from 0).")
     tag: Tags | None = Field(default=None, min_length=1, description="Only requests with all of these tags.")
     workload: str | None = Field(default=None, description="Only requests of this workload.")
     target: str | None = Field(default=None, description="Only requests to this target.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -71,8 +72,12 @@ def export(
         there.reach()
         one = source.of(run, owner, run_tags, table_names, replace=replace)
         rows = there.write(one)
-    counted = ", ".join(f"{n:,} {name}" for name, n in rows.items())
-    return f"{run.run_id}: in {where.shown} as {one.organisation}/{one.run_id}: {counted}"
+    counted = ", ".join(f"{rows[name]:,} {name}" if name in rows else f"no {name}" for name in table_names)
+    return f"{run.run_id}: in {where.shown} as {one.organisation}/{one.run_id}: {counted}{_without_report(one)}"
+
+
+def _without_report(one: source.Export) -> str:
+    return f"; without a report: {one.unjudged}" if one.unjudged else ""
 
 
 def after_run(
@@ -90,7 +95,7 @@ def after_run(
         except Exception as e:  # noqa: BLE001 - whatever a store's library does, the run it was to receive is good
             yield False, where.redacted(f"store {where.shown}: {type(e).__name__}: {e}; the run is kept in {run.path}")
         else:
-            yield True, f"exported: {where.shown}, {sum(rows.values()):,} rows"
+            yield True, f"exported: {where.shown}, {sum(rows.values()):,} rows{_without_report(one)}"
 
 
 @contextmanager
@@ -115,7 +120,9 @@ def queried(url: str, text: str, table: str | None) -> Iterator[Found]:
     """What the store's own language answers. Raises StoreError."""
     with store.opened(address.parse(url)) as there:
         found = there.query(text, table)
-        yield Found(found.columns, (tuple(_plain(value) for value in row) for row in found.rows))
+        # Closed even where a table took only the first of the rows: a server's cursor hangs on them.
+        with contextlib.closing(found.rows) as rows:
+            yield Found(found.columns, (tuple(_plain(value) for value in row) for row in rows))
 
 
 def _plain(value: Any) -> Any:

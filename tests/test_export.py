@@ -19,11 +19,11 @@ import store_servers
 import stores_kept
 from whole_runs import ROOT, nobody
 
-from console import exporting
+from console import exporting, judged
 from console.cli import main
 from console.commands import export as commands
 from console.stores import tables
-from generator.errors import StoreError
+from generator.errors import QueryError, StoreError
 from generator.run_dir import RunDir
 
 PASSWORD = "hunter2-%s"
@@ -140,6 +140,40 @@ def test_the_query_of_the_page_works(said: Said, run: RunDir, postgres: str) -> 
     )
 
 
+def test_a_percent_sign_is_one(said: Said, run: RunDir, postgres: str) -> None:
+    """A driver's own marks for values mean nothing in a person's SQL; a semicolon at its end does no harm."""
+    stores_kept.export(run, f"{postgres}?schema=percent")
+    question = "SELECT count(*) AS n FROM runs WHERE run_id LIKE 'odd%' AND 7 % 4 = 3;"
+    assert said("runs", "--store", f"{postgres}?schema=percent", "--query", question, "--json")[1] == '[{"n":1}]\n'
+
+
+def test_a_run_that_is_too_large_for_a_report_is_exported(
+    said: Said, run: RunDir, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its facts go, with the verdict of the folder's manifest; the command says what is missing and why."""
+    kept, url = run.read_manifest(), f"file://{tmp_path}/kept"
+
+    def too_large(run: RunDir) -> None:
+        raise QueryError("Out of Memory Error: failed\n\nhints")
+
+    monkeypatch.setattr(judged, "judged", too_large)
+    code, out, _ = said("export", str(run.path), url)
+    assert code == 0
+    assert out.endswith("5 requests; without a report: Out of Memory Error: failed\n")
+    (found,) = stores_kept.listed(url, run_id=run.run_id)
+    assert (found["report"], found["verdict"], found["manifest"]) == (None, kept["verdict"], kept)
+    assert stores_kept.stored(url, "requests") == stores_kept.facts(run, "requests")
+
+
+def test_a_table_that_the_run_lacks_is_named(said: Said, tmp_path: Path) -> None:
+    """Who asked for texts learns that this run kept none."""
+    fabricate.write(
+        tmp_path / "r", steps=[fabricate.step(run_id="r")], requests=[fabricate.request(run_id="r")], run_id="r"
+    )
+    code, out, _ = said("export", str(tmp_path / "r"), f"file://{tmp_path}/kept", "--table", "texts")
+    assert (code, out.strip().endswith("1 steps, 1 requests, no texts")) == (0, True)
+
+
 def test_zero_characters_do_not_stop_postgresql(said: Said, postgres: str, tmp_path: Path) -> None:
     """An answer may hold U+0000, PostgreSQL's text may not: U+FFFD stands in its place, in rows and in JSON."""
     row = fabricate.request(run_id="zero", error_message="a\0b")
@@ -249,7 +283,9 @@ def test_tables_of_another_program_are_left_alone(said: Said, run: RunDir, postg
     with psycopg.connect(postgres) as connection:
         connection.execute("CREATE SCHEMA other")
         connection.execute("CREATE TABLE other.runs (x INTEGER)")
-    for url in (f"sqlite:///{file}", f"{postgres}?schema=other"):
+    own = tmp_path / "here" / "runs"
+    stores_kept.odd_run(own / "odd-1")
+    for url in (f"sqlite:///{file}", f"{postgres}?schema=other", f"file://{own.parent}"):
         code, _, err = said("export", str(run.path), url)
         assert code == 2
         assert "belongs to another program" in err

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import sqlalchemy as sa
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from console.stores import address
@@ -51,6 +51,7 @@ def test_a_variable_may_hold_what_separates_the_parts_of_a_url() -> None:
     assert (url.password, url.host, url.port, url.database) == (ENVIRONMENT["PGPASSWORD"], "db.example", 5433, "runs")
 
 
+@settings(deadline=None)  # a busy machine is no fault of an address
 @given(st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=40))
 def test_any_password_arrives_and_is_taken_out_of_foreign_words(password: str) -> None:
     """However a library quotes the password in its message, plainly or for a URL, it does not get through."""

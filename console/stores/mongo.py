@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -188,7 +188,7 @@ class MongoStore:
         documents = found if first is None else _chained(first, found)
         return Found(columns, self._guarded(tuple(d.get(c) for c in columns) for d in documents))
 
-    def _guarded(self, rows: Iterable[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
+    def _guarded(self, rows: Iterable[tuple[Any, ...]]) -> Generator[tuple[Any, ...], None, None]:
         with self._errors():
             yield from rows
 

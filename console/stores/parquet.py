@@ -142,6 +142,11 @@ class ParquetStore:
         layout = self._json(f"{self._root}/{_LAYOUT}")
         if layout is not None and layout["version"] > tables.VERSION:
             raise store.newer(self._address, layout["version"])
+        if layout is None:
+            # A folder of runs is called runs, too: openloop's own, most likely.
+            ours = self._files.get_file_info([f"{self._root}/{name}" for name in (RUNS.name, *tables.tables())])
+            if taken := [info.path for info in ours if info.type != pa.fs.FileType.NotFound]:
+                raise store.foreign(self._address, taken[0])
         return layout is not None
 
     def _copy(self, export: Export, table: Table, written: list[str]) -> int:

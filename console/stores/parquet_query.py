@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from typing import Any
 
 import duckdb
@@ -46,7 +46,7 @@ def select(
         con.close()
         raise
 
-    def rows() -> Iterator[tuple[Any, ...]]:
+    def rows() -> Generator[tuple[Any, ...], None, None]:
         try:
             for batch in reader:
                 yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from datetime import datetime
 from typing import Any, cast
 
@@ -100,7 +100,7 @@ def _select(engine: sa.Engine, schema: str, text: str) -> Found:
         raise
     columns = [c.name for c in cursor.description or ()]
 
-    def rows() -> Iterator[tuple[Any, ...]]:
+    def rows() -> Generator[tuple[Any, ...], None, None]:
         try:
             yield from cursor
         finally:

@@ -7,7 +7,7 @@ rows go in. Then one transaction takes the old copy away, puts the rows in, and 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -120,7 +120,7 @@ class RelationalStore:
             found = self._driver.select(self._engine, text)
         return Found(found.columns, self._guarded(found.rows))
 
-    def _guarded(self, rows: Iterator[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
+    def _guarded(self, rows: Iterator[tuple[Any, ...]]) -> Generator[tuple[Any, ...], None, None]:
         with self._errors():
             yield from rows
 

@@ -13,10 +13,9 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from console import judged
 from console.stores import tables
 from console.stores.tables import ALWAYS, ORGANISATION, Table
-from generator.errors import RunFolderError
+from generator.errors import QueryError, RunFolderError
 from generator.run_dir import RunDir
 
 BATCH_ROWS = 10_000
@@ -24,15 +23,19 @@ BATCH_ROWS = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Export:
-    """One run, one organisation, the tables that are to go. ``export_id`` is of this attempt, whatever comes of it."""
+    """One run, one organisation, the tables that are to go. ``export_id`` is of this attempt, whatever comes of it.
+
+    ``unjudged``: why there is no report; the verdict is then that of the folder's manifest.
+    """
 
     run: RunDir
     manifest: Mapping[str, Any]
-    report: Mapping[str, Any]
+    report: Mapping[str, Any] | None
     organisation: str = ORGANISATION
     tags: Mapping[str, str] = field(default_factory=dict)
     table_names: Sequence[str] = ALWAYS
     replace: bool = False
+    unjudged: str | None = None
     export_id: str = field(default_factory=lambda: uuid.uuid4().hex)
 
     @property
@@ -94,7 +97,7 @@ class Export:
             "export_id": self.export_id,
             "fingerprint": self.fingerprint,
             "manifest": dict(manifest),
-            "report": dict(self.report),
+            "report": None if self.report is None else dict(self.report),
         }
 
 
@@ -106,16 +109,23 @@ def _instant(text: str | None) -> datetime | None:
 
 
 def of(run: RunDir, organisation: str, tags: Mapping[str, str], table_names: Sequence[str], *, replace: bool) -> Export:
-    """``run``, judged anew, as it is to be exported. Raises RunFolderError where it is not sealed, or damaged."""
+    """``run``, judged anew where that can be, as it is to be exported. Raises RunFolderError where it is not sealed, or damaged."""
     if not run.sealed or any(run.segments.glob("*.parquet")):
         raise RunFolderError(
             f"run {run.run_id}: not sealed: it is still going on, or broke off; `openloop seal {run.path}` finishes the latter"
         )
-    with judged.judged(run) as j:
-        # As JSON reads them: a store takes plain values only.
-        manifest, report = (orjson.loads(orjson.dumps(value)) for value in (j.manifest, j.report))
+    from console import judged  # late: duckdb's memory is not wanted while a load runs that is to be exported
+
+    manifest, report, unjudged = run.read_manifest(), None, None
+    try:
+        with judged.judged(run) as j:
+            # As JSON reads them: a store takes plain values only.
+            manifest, report = (orjson.loads(orjson.dumps(value)) for value in (j.manifest, j.report))
+    except QueryError as e:
+        # Facts that are too many for a report are worth keeping all the same.
+        unjudged = str(e).strip().partition("\n")[0]
     if manifest.get("run_id", run.run_id) != run.run_id:
         raise RunFolderError(
             f"{run.path}: the folder was renamed, its rows are of run {manifest['run_id']!r}; give it that name again"
         )
-    return Export(run, manifest, report, organisation, tags, table_names, replace)
+    return Export(run, manifest, report, organisation, tags, table_names, replace, unjudged)

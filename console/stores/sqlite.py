@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
@@ -84,7 +84,7 @@ def _select(engine: sa.Engine, text: str) -> Found:
         raise
     columns = [str(c[0]) for c in cursor.description or ()]
 
-    def rows() -> Iterator[tuple[Any, ...]]:
+    def rows() -> Generator[tuple[Any, ...], None, None]:
         with contextlib.closing(pooled):
             yield from cursor
 

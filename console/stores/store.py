@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -24,7 +24,7 @@ class Found:
     """Rows of a query in the order of ``columns``, fetched as they are asked for."""
 
     columns: Sequence[str]
-    rows: Iterator[tuple[Any, ...]]
+    rows: Generator[tuple[Any, ...], None, None]
 
 
 class Store(Protocol):
@@ -117,5 +117,5 @@ def newer(address: Address, version: int) -> StoreError:
 
 def foreign(address: Address, what: str) -> StoreError:
     return StoreError(
-        f"store {address.shown}: {what} belongs to another program; name a database, schema or folder of its own"
+        f"store {address.shown}: {what} belongs to another program; name a database, schema, folder or prefix of its own"
     )

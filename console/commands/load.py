@@ -202,16 +202,18 @@ def plan(scenario: str | None, sets: tuple[str, ...], as_json: bool, **flags: st
 
 
 @click.command()
-def schema() -> None:
-    """Print the JSON Schema of scenarios, for editors.
+@click.argument("what", type=click.Choice(["scenario", "report"]), default="scenario", metavar="[scenario|report]")
+def schema(what: str) -> None:
+    """Print the JSON Schema of scenarios, for editors, or that of JSON reports, for whoever reads them.
 
     With the YAML extension of an editor, put `# yaml-language-server: $schema=scenario.schema.json` on a scenario's first line.
     """
     import json
 
+    from analysis.report.schema import load
     from generator.scenario import json_schema
 
-    click.echo(json.dumps(json_schema(), indent=2))
+    click.echo(json.dumps(load() if what == "report" else json_schema(), indent=2))
 
 
 def _show(report: dict[str, Any], *, as_json: bool) -> None:

@@ -57,9 +57,9 @@ def test_any_password_arrives_and_is_taken_out_of_foreign_words(password: str) -
     """However a library quotes the password in its message, plainly or for a URL, it does not get through."""
     found = address.parse("postgresql://u:${P}@h/db", {"P": password})
     assert sa.make_url(found.url).password == password
-    assert found.redacted(f"<{password}>") == "<***>"
+    assert found.redacted(password) == "***"
     quoted = found.url.partition("//u:")[2].partition("@")[0]
-    assert found.redacted(f"<{quoted}>") == "<***>"
+    assert found.redacted(quoted) == "***"
 
 
 @pytest.mark.parametrize(

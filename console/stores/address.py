@@ -52,9 +52,10 @@ class Address:
 
     def redacted(self, text: str) -> str:
         """``text`` without this store's secrets, whoever wrote it."""
-        for secret in self.secrets:
-            text = text.replace(secret, HIDDEN)
-        return text
+        if not self.secrets:
+            return text
+        # In one pass, longest first: one may be part of another, or of what stands for it.
+        return re.sub("|".join(re.escape(secret) for secret in self.secrets), HIDDEN, text)
 
 
 def parse(given: str, environment: Mapping[str, str] = os.environ) -> Address:
@@ -76,7 +77,6 @@ def parse(given: str, environment: Mapping[str, str] = os.environ) -> Address:
         hint = f"nearest: {near[0]}" if near else f"there are: {', '.join(SCHEMES)}"
         raise StoreError(f"store {_outline(given)}: unknown scheme {parts.scheme!r}; {hint}")
     named = [value for name, value in parse_qsl(parts.query) if _SECRET.search(name)]
-    # The longest first: a secret may hold another as a part.
     secrets = {*values, password, unquote(password), *named, *(quote(v, safe="") for v in (*values, *named))} - {""}
     ordered = tuple(sorted(secrets, key=lambda s: (-len(s), s)))
     return Address(SCHEMES[parts.scheme], _shown(urlsplit(written)), text, ordered)

@@ -126,7 +126,8 @@ def _told(rules: list[Row], steps: list[Row]) -> str:
     step = next((s["label"] for s in steps if s["step_id"] == rule["step_id"]), None)
     where = f" in {step}" if step else ""
     where += f" and {elsewhere} more {'step' if elsewhere == 1 else 'steps'}" if elsewhere else ""
-    return f"{rule['name']}{where}: {rule['figure']} (limit {rule['limit']}). {rule['advice']}"
+    advice = rule["advice"][:1].upper() + rule["advice"][1:]
+    return f"{rule['name']}{where}: {rule['figure']} (limit {rule['limit']}). {advice}"
 
 
 def _run(console: Console, run: Row, steps: int) -> None:

@@ -13,17 +13,7 @@
 -- column: input_tps [tokens/s] the same over the window
 -- column: total_tps [tokens/s] both
 
-WITH inside AS (
-    SELECT
-        run_id,
-        request_id,
-        sum(window_counted_tokens) AS counted_tokens,
-        sum(window_chunks - window_counted_chunks) AS uncounted_chunks
-    FROM token_seconds
-    GROUP BY run_id, request_id
-),
-
-requests_of AS (
+WITH requests_of AS (
     SELECT
         w.run_id,
         w.step_id,
@@ -32,11 +22,11 @@ requests_of AS (
         coalesce(r.sent_ns >= w.window_start_ns AND r.sent_ns < w.window_end_ns, false) AS sent_inside,
         coalesce(r.done_ns >= w.window_start_ns AND r.done_ns < w.window_end_ns, false) AS done_inside,
         coalesce(r.input_tokens, r.input_tokens_wanted, 0) AS input_tokens,
-        coalesce(i.counted_tokens + i.uncounted_chunks * r.chunk_weight_tokens, 0) AS streamed_tokens,
-        CASE WHEN r.streamed IS NOT DISTINCT FROM false AND r.outcome = 'ok' THEN coalesce(r.visible_tokens, 0) ELSE 0 END AS whole_tokens
+        coalesce(t.output_tokens, 0) AS output_tokens,
+        coalesce(t.unstreamed_tokens, 0) AS unstreamed_tokens
     FROM step_windows AS w
     LEFT JOIN request_metrics AS r USING (run_id, step_id)
-    LEFT JOIN inside AS i USING (run_id, request_id)
+    LEFT JOIN window_tokens AS t USING (run_id, request_id)
 ),
 
 summed AS (
@@ -46,10 +36,10 @@ summed AS (
         any_value(window_s) AS window_s,
         count(*) FILTER (WHERE sent_inside) AS sent_requests,
         count(*) FILTER (WHERE done_inside AND outcome = 'ok') AS ok_requests,
-        coalesce(sum(whole_tokens) FILTER (WHERE done_inside), 0)::DOUBLE AS unstreamed_tokens,
-        coalesce(sum(streamed_tokens), 0)::DOUBLE + unstreamed_tokens AS output_tokens,
+        coalesce(sum(r.unstreamed_tokens), 0)::DOUBLE AS unstreamed_tokens,
+        coalesce(sum(r.output_tokens), 0)::DOUBLE AS output_tokens,
         coalesce(sum(input_tokens) FILTER (WHERE sent_inside), 0)::BIGINT AS input_tokens
-    FROM requests_of
+    FROM requests_of AS r
     GROUP BY run_id, step_id
 )
 

@@ -28,7 +28,7 @@ const said = (value) => {
   return null; // more than a field can show
 };
 
-const STEP_KEYS = ["name", "duration", "requests", "warmup", "pause"];
+const STEP_KEYS = ["duration", "requests", "warmup", "pause"];
 
 const same = (steps, key) => steps.every((step) => step[key] === steps[0][key]);
 
@@ -38,7 +38,7 @@ const kind = (scenario) => {
   const plain = (step, key) => Object.keys(step).every((k) => k === key || k === "arrivals" || STEP_KEYS.includes(k));
   for (const [name, key, arrivals] of [["closed", "concurrency", "closed"], ["open", "rate", "poisson"]]) {
     const fits = (step) => plain(step, key) && (step.arrivals ?? arrivals) === arrivals;
-    const alike = steps.length > 0 && STEP_KEYS.slice(1).every((k) => same(steps, k));
+    const alike = steps.length > 0 && STEP_KEYS.every((k) => same(steps, k));
     if (!alike || !steps.every(fits)) continue;
     if (steps.every((step) => said(step[key]))) return name;
     const filled = scenario.matrix?.[key];
@@ -106,7 +106,17 @@ const steps = (scenario, v) => {
   }
   if (!v.duration && !v.requests) each.duration = "30s";
   const value = key === "rate" ? rate : whole;
-  const made = list(v[key]).map((text) => ({ [key]: value(text), ...each }));
+  const loads = list(v[key]).map(value);
+  const only = scenario.steps?.length === 1 ? scenario.steps[0] : {};
+  if (scenario.matrix?.[key] && loads.length) {
+    // A matrix stays one: its cells have names that comparisons go by.
+    const { duration, requests, ...rest } = only;
+    scenario.steps = [{ ...rest, ...each }];
+    scenario.matrix[key] = loads;
+    delete scenario.matrix[key === "rate" ? "concurrency" : "rate"];
+    return;
+  }
+  const made = loads.map((load) => ({ [key]: load, ...each }));
   scenario.steps = made.length ? made : [each];
   if (scenario.matrix) for (const name of ["concurrency", "rate"]) delete scenario.matrix[name];
 };

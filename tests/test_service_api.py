@@ -11,9 +11,6 @@ from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
-
-pytest.importorskip("fastapi", reason="the extra `serve` is not installed")
-
 from services import QUICK, client, one, over, settings, submitted
 from whole_runs import until
 

@@ -6,9 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-pytest.importorskip("fastapi", reason="the extra `serve` is not installed")
-
 from services import LONG, QUICK, client, one, over, reached, served, settings, submitted
 from whole_runs import until
 

@@ -7,14 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-fastapi = pytest.importorskip("fastapi", reason="the extra `serve` is not installed")
-
 from services import QUICK, client, over, settings, submitted
 
 from console.web.settings import Limits
 
-SECRET = "not for visitors"  # noqa: S105 - what a file holds that nobody may read
+SECRET = "not for visitors"
 
 
 @pytest.fixture(scope="module")

@@ -17,6 +17,7 @@ from http.cookies import CookieError, SimpleCookie
 from urllib.parse import urlsplit
 
 import orjson
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from console.web.settings import Settings
@@ -74,11 +75,7 @@ class Guard:
         if refusal is not None:
             await _answer(dressed, refusal, wants_page=_wants_page(scope, headers))
             return
-        body = _Body(receive, self._body_bytes)
-        try:
-            await self._app(scope, body.receive, dressed)
-        except _TooLongError:
-            await _answer(dressed, Refusal(413, f"a body has at most {self._body_bytes:,} bytes"), wants_page=False)
+        await self._app(scope, _Body(receive, self._body_bytes).receive, dressed)
 
 
 def refused(method: str, path: str, headers: dict[str, str], settings: Settings) -> Refusal | None:
@@ -168,15 +165,12 @@ def _wants_page(scope: Scope, headers: dict[str, str]) -> bool:
     return scope["method"] == "GET" and "text/html" in headers.get("accept", "")
 
 
-class _TooLongError(Exception):
-    pass
-
-
 class _Body:
     """Counts what comes in, for a body that does not say how long it is."""
 
     def __init__(self, receive: Receive, most_bytes: int) -> None:
         self._receive = receive
+        self._most_bytes = most_bytes
         self._left_bytes = most_bytes
 
     async def receive(self) -> Message:
@@ -184,7 +178,8 @@ class _Body:
         if message["type"] == "http.request":
             self._left_bytes -= len(message.get("body", b""))
             if self._left_bytes < 0:
-                raise _TooLongError
+                # The application's own kind of error, which it turns into an answer wherever it was reading.
+                raise HTTPException(413, f"a body has at most {self._most_bytes:,} bytes")
         return message
 
 

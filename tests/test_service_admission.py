@@ -1,0 +1,124 @@
+"""What a visitor's scenario may reach: targets, variables of the server's environment, files, processes, sizes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from console.web import admission, jobs
+from console.web.admission import Rules
+from generator.errors import ScenarioError
+
+STEP: dict[str, Any] = {"concurrency": 1, "requests": 1}
+
+
+def planned(scenario: dict[str, Any], rules: Rules, base: Path = Path("/nonexistent")) -> dict[str, Any]:
+    """What a box answers to a plan; raises as the box would."""
+    from dataclasses import asdict
+
+    told = asdict(rules) | {"targets": rules.targets, "folders": list(rules.folders)}
+    job = {"op": "plan", "text": yaml.safe_dump(scenario), "base": str(base), "flags": {}, "sets": [], "rules": told}
+    return jobs.do(job)[0]
+
+
+def target(**keys: Any) -> dict[str, Any]:
+    return {"target": {"url": "http://ours.example:8000/v1", "model": "m"} | keys, "steps": [STEP]}
+
+
+OPEN = Rules(env={"OURS": None, "THEIRS": ("api.theirs.example",), "AZURE": (".openai.azure.com",)})
+CLOSED = Rules(targets=("ours.example:8000", "other.example"), env=OPEN.env)
+
+
+@pytest.fixture(autouse=True)
+def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("OURS", "THEIRS", "AZURE", "HIDDEN"):
+        monkeypatch.setenv(name, f"value-of-{name}")
+
+
+@pytest.mark.parametrize(
+    ("scenario", "rules", "word"),
+    [
+        (target(url="http://127.0.0.1:22/"), CLOSED, "--allow-target"),
+        (target(url="http://ours.example:8001/v1"), CLOSED, "--allow-target"),
+        (target(url="http://ours.example.evil.example:8000/v1"), CLOSED, "--allow-target"),
+        (target(url="http://ours.example@evil.example/v1"), CLOSED, "user name"),
+        (target(metrics="http://169.254.169.254/latest"), CLOSED, "--allow-target"),
+        (target(proxy="http://evil.example:3128") | {"transport": "aiohttp"}, CLOSED, "--allow-target"),
+        (target(proxy="http://${OURS}:3128") | {"transport": "aiohttp"}, OPEN, "written out"),
+        (target(api_key="sk-1234567890"), OPEN, "never pass through here"),
+        (target(headers={"Authorization": "Bearer sk-1234567890"}), OPEN, "never pass through here"),
+        (target(metrics={"headers": {"X-Api-Key": "abc"}}), OPEN, "never pass through here"),
+        (target(proxy="http://me:word@ours.example:3128") | {"transport": "aiohttp"}, OPEN, "never pass through here"),
+        (target(api_key="${HIDDEN}"), OPEN, "--allow-env HIDDEN"),
+        (target(headers={"x-mine": "a ${HIDDEN} b"}), OPEN, "--allow-env HIDDEN"),
+        (target(body={"metadata": {"deep": ["${HIDDEN}"]}}), OPEN, "--allow-env HIDDEN"),
+        (target(api_key="${THEIRS}"), OPEN, "--allow-env THEIRS@HOST"),
+        (target(api_key="${AZURE}", url="https://evil-openai.azure.com.evil.example"), OPEN, "--allow-env AZURE@HOST"),
+        (target(url="https://api.theirs.example/v1", metrics={"url": "http://ours.example/m", "headers": {"k": "${THEIRS}"}}), OPEN, "THEIRS@HOST"),
+        (target() | {"workload": {"prompts": "/etc/passwd"}}, OPEN, "--data-dir"),
+        (target() | {"workload": {"prompts": {"file": "../../etc/passwd", "format": "text"}}}, OPEN, "--data-dir"),
+        (target() | {"prices": "/etc/passwd"}, OPEN, "--data-dir"),
+        (target(tls={"ca": "/etc/passwd"}), OPEN, "--data-dir"),
+        (target(tokenizer="/etc/passwd"), OPEN, "--data-dir"),
+        (target() | {"steps": [{"trace": {"file": "/etc/passwd"}}]}, OPEN, "--data-dir"),
+        (target(metrics={"pid": 1}), OPEN, "processes of the server"),
+        (target(url="simulator", simulator={"truth": "/tmp/x"}), OPEN, "truth"),
+        (target(url="simulator", simulator={"host": "0.0.0.0"}), OPEN, "host"),
+        (target(url="simulator", simulator={"tls-key": "/etc/shadow"}), OPEN, "tls-key"),
+        (target(url="simulator") | {"steps": [{"rate": "20000/s", "duration": "1s"}]}, OPEN, "requests a second"),
+        (target(url="simulator") | {"steps": [{"rate": "200/s", "duration": "3h"}]}, OPEN, "requests are more"),
+        (target(url="simulator") | {"steps": [{"concurrency": 1, "duration": "7h"}]}, OPEN, "seconds are more"),
+        (target(url="simulator") | {"steps": [{"concurrency": 9000, "requests": 9000}]}, OPEN, "in flight"),
+        (target(url="simulator") | {"workers": 17}, OPEN, "workers"),
+        (target(url="simulator") | {"steps": [STEP] * 501}, OPEN, "steps are more"),
+    ],
+)  # fmt: skip
+def test_what_is_not_the_visitor_s_is_refused(scenario: dict[str, Any], rules: Rules, word: str) -> None:
+    """One line for each fault, with its place and what whoever runs the service can do; no value of a variable in it."""
+    with pytest.raises(ScenarioError, match=word.replace("(", r"\(")) as refused:
+        planned(scenario, rules)
+    assert "value-of" not in str(refused.value)
+    assert "root:" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("scenario", "rules", "names"),
+    [
+        (target(api_key="${OURS}"), CLOSED, ["OURS"]),
+        (target(url="https://api.theirs.example/v1", api_key="${THEIRS}"), OPEN, ["THEIRS"]),
+        (target(url="https://mine.openai.azure.com/x", headers={"api-key": "${AZURE}"}), OPEN, ["AZURE"]),
+        (target(url="http://other.example/v1"), CLOSED, []),
+        (target(url="simulator"), Rules(targets=()), []),
+    ],
+)
+def test_what_is_allowed_goes_through(scenario: dict[str, Any], rules: Rules, names: list[str]) -> None:
+    """The resolved scenario has names and no values."""
+    found = planned(scenario, rules)
+    assert found["env_names"] == names
+    assert "value-of" not in str(found)
+
+
+def test_files_of_the_data_folder_and_no_links_out_of_it(tmp_path: Path) -> None:
+    """A file in the folder is read, by its name relative to it; a link that leads out is not."""
+    (tmp_path / "outside.jsonl").write_text('{"prompt": "secret"}\n')
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "p.jsonl").write_text('{"prompt": "a"}\n')
+    (data / "link.jsonl").symlink_to(tmp_path / "outside.jsonl")
+    rules = Rules(folders=(str(data),))
+    asked = target(url="simulator") | {"workload": {"prompts": "p.jsonl"}}
+    assert str(data / "p.jsonl") in planned(asked, rules, data)["scenario"]
+    with pytest.raises(ScenarioError, match="--data-dir"):
+        planned(target(url="simulator") | {"workload": {"prompts": "link.jsonl"}}, rules, data)
+
+
+def test_a_provider_s_key_is_for_its_own_host() -> None:
+    """Presets' keys go to their hosts without a word; to any other host only when that was allowed by name."""
+    known = admission.variables(("GATEWAY_KEY", "OPENAI_API_KEY@proxy.example"))
+    assert known["OPENAI_API_KEY"] == ("api.openai.com", "proxy.example")
+    assert known["GATEWAY_KEY"] is None
+    assert "AWS_SECRET_ACCESS_KEY" not in known
+    assert "PATH" not in known

@@ -78,7 +78,7 @@ def _same(manifests: Sequence[Row]) -> bool:
 
 
 def merged(runs: Sequence[RunDir]) -> Row:
-    """The report of several runs as docs/report.md lists it. Raises RunFolderError and QueryError."""
+    """The report of several runs as docs/repeats.md lists it. Raises RunFolderError and QueryError."""
     manifests = [run.read_manifest() for run in runs]
     reasons = [unsound(m, run) for m, run in zip(manifests, runs, strict=True)]
     sound = [run for run, reason in zip(runs, reasons, strict=True) if reason is None]

@@ -41,7 +41,7 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class Repeated:
-    """``report`` as docs/report.md lists it; ``code`` the exit code that the repetitions together have."""
+    """``report`` as docs/repeats.md lists it; ``code`` the exit code that the repetitions together have."""
 
     group: str
     finished: list[Finished]

@@ -39,7 +39,7 @@ ASSUMED = (
 
 
 def judge(con: DuckDBPyConnection, run_ids: Sequence[str], *, same: bool, rules: Sequence[str] = ()) -> Row:
-    """The runs of ``run_ids``, all open in ``con``, as one: ``loads``, ``figures``, ``until`` and ``assumptions`` of docs/report.md.
+    """The runs of ``run_ids``, all open in ``con``, as one: ``loads``, ``figures``, ``until`` and ``assumptions`` of docs/repeats.md.
 
     ``same``: they had the same arrivals. Only what all of them measured is merged; ``left_out`` names the rest.
     """

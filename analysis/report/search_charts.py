@@ -21,9 +21,15 @@ def _kinds(field: str, table: dict[str, str]) -> Spec:
     return {"field": field, "type": "nominal", "scale": {"domain": list(table), "range": list(table.values())}}
 
 
+def floor_of(target: float) -> float:
+    """The least attainment that the picture shows to scale: six times the misses that the SLO allows."""
+    return max(0.0, 1 - 6 * (1 - target))
+
+
 def attainment(rows: list[Row], target: float, load_title: str, width: int, height: int = 300) -> Spec:
     """Rows: number, load, attainment, low, high, verdict, confirm (bool), text. The line is the share that the SLO asks for."""
-    lowest = min([target, *(r["low"] for r in rows)])
+    # Far above the answer nearly all requests miss; to show that to scale would flatten what the search is about.
+    lowest = max(min([target, *(r["low"] for r in rows)]), floor_of(target))
     x: Spec = {
         "field": "load",
         "type": "quantitative",

@@ -71,11 +71,13 @@ def _figures(found: Row) -> list[Figure]:
     seen = {r["verdict"] for r in rows}
     key = tuple({"name": name, "colour": colour} for name, colour in search_charts.COLOURS.items() if name in seen)
     target = found["goal"]["target"]
+    below = any(r["attainment"] < search_charts.floor_of(target) for r in rows)
+    lower = "; what lies far below stands at the lower edge" if below else ""
     pictures = (
         (
             "attainment",
             f"Good requests against {'rate' if found['axis'] == 'rate' else 'concurrency'}",
-            f"Numbers are the order of the probes, bars what is sure of each, the dashed line the {share(target)} that the SLO asks for.",
+            f"Numbers are the order of the probes, bars what is sure of each, the dashed line the {share(target)} that the SLO asks for{lower}.",
             lambda width: search_charts.attainment(rows, target, title, width),
         ),
         (

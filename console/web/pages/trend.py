@@ -107,8 +107,8 @@ def _drawing(metric: Metric, points: list[Point], runs: list[str], steps: list[s
 
 
 _NOTES = {
-    "ttft_p99_ms": "Bars are 95 % intervals; an open ring is a run that is INVALID.",
-    "goodput_rps": "Requests a second that met the SLO, with 95 % intervals.",
+    "ttft_p99_ms": "With 95 % intervals. Open rings: INVALID runs.",
+    "goodput_rps": "Of requests that met the SLO; 95 % intervals.",
     "cost_usd": "Of the whole step, by the target’s own count of tokens.",
 }
 
@@ -130,7 +130,7 @@ def _spec(metric: Metric, points: list[Point], runs: list[str], steps: list[str]
         for p in points
     ]
     # Labels are looked up by number: the text itself in an axis would merge runs of one minute.
-    every = max(1, -(-len(runs) // 5))
+    every = max(1, -(-len(runs) // 4))
     first = {row["n"]: row["when"] for row in rows}
     shown = {n: first[n] for n in sorted(first) if n % every == 0}
     labels = " : ".join(f"datum.value === {n} ? '{when}'" for n, when in shown.items()) + " : ''"
@@ -138,7 +138,13 @@ def _spec(metric: Metric, points: list[Point], runs: list[str], steps: list[str]
         "field": "n",
         "type": "quantitative",
         "scale": {"domain": [-0.5, max(len(runs) - 0.5, 0.5)], "nice": False},
-        "axis": {"title": "UTC", "values": list(shown), "labelExpr": labels, "labelOverlap": "greedy"},
+        "axis": {
+            "title": "UTC",
+            "values": list(shown),
+            "labelExpr": labels,
+            "labelOverlap": "greedy",
+            "labelSeparation": 10,
+        },
     }
     colour: Spec = {
         "field": "step",

@@ -28,7 +28,7 @@ const said = (value) => {
   return null; // more than a field can show
 };
 
-const STEP_KEYS = ["duration", "requests", "warmup", "pause"];
+const STEP_KEYS = ["duration", "requests"];
 
 const same = (steps, key) => steps.every((step) => step[key] === steps[0][key]);
 
@@ -57,7 +57,7 @@ export const read = (scenario) => {
   const variable = /^\$\{(\w+)\}$/.exec(target.api_key ?? "");
   const values = {
     name: scenario.name, seed: scenario.seed, provider: target.provider, url: target.url, api: target.api, model: target.model,
-    key: variable?.[1], load, warmup: scenario.warmup ?? (key && first.warmup), pause: scenario.pause ?? (key && first.pause),
+    key: variable?.[1], load, warmup: scenario.warmup, pause: scenario.pause,
     concurrency: "", rate: "",
     input_tokens: matrix.input_tokens?.map(said).join(", ") ?? said(workload.input_tokens),
     output_tokens: matrix.output_tokens?.map(said).join(", ") ?? said(workload.output_tokens),

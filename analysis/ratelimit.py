@@ -24,6 +24,10 @@ ASSUMPTIONS = (
 )
 
 
+_BEHIND_S = 1.0
+"""Refusals cost a target next to nothing. Where they take longer than this, they waited, and the limiter with them."""
+
+
 def judge(con: DuckDBPyConnection) -> Row | None:
     """``steps``, ``onset``, ``targets`` and ``assumptions`` as docs/report.md lists them, of the one run that ``con`` has open; None
     where no request was rate limited.
@@ -36,11 +40,15 @@ def judge(con: DuckDBPyConnection) -> Row | None:
     if not names:
         return None
     said = catalog.run(con, "rate_limit_declared").dicts()
+    seen = {name: load(con, name) for name in names}
     return {
         "steps": _rows(con, "rate_limit_steps", names),
         "onset": _rows(con, "rate_limit_onset", names),
-        "targets": [_target(con, name, [row for row in said if row["target"] == name]) for name in names],
-        "assumptions": list(ASSUMPTIONS),
+        "targets": [_target(name, seen[name], [row for row in said if row["target"] == name]) for name in names],
+        "assumptions": [
+            *(_behind(name, seen[name]) for name in names if seen[name].round_trip_s > _BEHIND_S),
+            *ASSUMPTIONS,
+        ],
     }
 
 
@@ -49,8 +57,14 @@ def _rows(con: DuckDBPyConnection, name: str, targets: list[str]) -> list[Row]:
     return [{k: v for k, v in row.items() if k != "run_id"} for row in rows if row["target"] in targets]
 
 
-def _target(con: DuckDBPyConnection, name: str, said: list[Row]) -> Row:
-    seen = load(con, name)
+def _behind(name: str, seen: Observed) -> str:
+    return (
+        f"Not so of {name}: a refusal took {seen.round_trip_s:.1f} s at the median, so that its limiter may have counted requests that much later "
+        "than they were sent; send less than it can answer at once before what is found here is believed."
+    )
+
+
+def _target(name: str, seen: Observed, said: list[Row]) -> Row:
     found = identify(seen)
     return {
         "target": name,

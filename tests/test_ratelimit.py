@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from fabricate import request, step, write
+from fabricate import MS, START_NS, request, step, write
 from report_runs import limited, small
 
 from analysis import database, ratelimit
@@ -45,6 +45,17 @@ def test_the_limiter_stands_beside_what_the_target_declares(tmp_path):
     assert (retry["wait_s"], retry["limit"], retry["size_ratio"]) == (0.1, None, None)
     (onset,) = found["onset"]
     assert (onset["clean_up_to"], onset["limited_from"]) == (10.0, 20.0)
+
+
+def test_a_target_that_is_behind_is_told_of(tmp_path):
+    """Refusals that take 2 s: requests may have been counted as late as that, against what the analysis assumes. Quick ones: nothing."""
+    refused = [
+        request(n, at_ms=100 * n, outcome="rate_limited", http_status=429, done_ns=START_NS + (100 * n + 2000) * MS)
+        for n in range(5)
+    ]
+    slow = judged(write(tmp_path / "a", steps=[step()], requests=refused))
+    assert slow["assumptions"][0].startswith("Not so of target: a refusal took 2.0 s")
+    assert judged(limited(tmp_path / "run-1"))["assumptions"] == list(ratelimit.ASSUMPTIONS)
 
 
 def test_too_little_is_said_to_be_too_little(tmp_path):

@@ -118,7 +118,8 @@ def judged(run: RunDir, rpm: int) -> tuple[list[Row], list[str]]:
         {"figure": "time to the answer's headers, p50 and p99", "truth": None, "found": _slowness(run)},
         {"figure": "next best kind", "truth": None, "found": _next(target.get("runner_up"))},
     ]
-    return rows, [_said(row) for row in target.get("declared", [])] or ["The gateway declares nothing."]
+    behind = [line for line in report["assumptions"] if line.startswith("Not so")] if report else []
+    return rows, behind + [_said(row) for row in target.get("declared", [])]
 
 
 def _said(row: Row) -> str:

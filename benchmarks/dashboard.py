@@ -77,8 +77,9 @@ def run(client: httpx.Client, scenario: Row, browser: Any | None) -> Row:
         with following(browser, f"{client.base_url}/ui/runs/{made['id']}".replace("//ui", "/ui")) as page:
             drawn = _follow(client, made["id"], page)
     report = client.get(f"/benchmarks/{made['id']}/report").raise_for_status().json()
-    late = report["steps"][0]["lateness_ms"]
-    return {"p50_us": late["p50"] * 1e3, "p99_us": late["p99"] * 1e3, "max_us": late["max"] * 1e3, "drawn": drawn}
+    # The generator's own figures, which are held against limits and never withheld.
+    late = {name: report["generator"][f"lateness_{name}_ms"] * 1e3 for name in ("p50", "p99", "max")}
+    return {f"{name}_us": value for name, value in late.items()} | {"drawn": drawn}
 
 
 def _wait(client: httpx.Client, benchmark_id: str) -> str:

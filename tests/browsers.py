@@ -15,6 +15,9 @@ import pytest
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-dev-shm-usage")
 FLAGS += ("--disable-background-networking", "--disable-component-update", "--disable-sync")
+PATIENCE_S = 90.0
+"""For a machine with much else to do: reports and queries run at a low priority, on purpose."""
+
 WIDE, PHONE = (1400, 1000), (360, 780)
 
 
@@ -26,7 +29,7 @@ def chromium() -> str:
     return found
 
 
-def holds(page: Any, question: str, arg: Any = None, seconds: float = 20.0) -> None:
+def holds(page: Any, question: str, arg: Any = None, seconds: float = PATIENCE_S) -> None:
     """Wait until a question's answer in the page is true. Playwright's own wait evaluates text inside the page, which the policy forbids."""
     end_s = time.monotonic() + seconds
     while time.monotonic() < end_s:
@@ -65,7 +68,7 @@ def visiting(browser: Any, url: str, *, size: tuple[int, int] = WIDE, dark: bool
         viewport={"width": size[0], "height": size[1]}, color_scheme="dark" if dark else "light", accept_downloads=True
     )
     page = context.new_page()
-    page.set_default_timeout(20_000)
+    page.set_default_timeout(PATIENCE_S * 1000)
     visit = Visit(page, url)
     home = urlsplit(url).netloc
 

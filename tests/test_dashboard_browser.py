@@ -95,7 +95,7 @@ def test_from_the_form_to_the_report(visit: Visit, service: Served, done: list[s
     assert "left" in page.inner_text("#time")
 
     # The page becomes the run's results by itself.
-    page.wait_for_selector("#steps", timeout=60_000)
+    page.wait_for_selector("#steps", timeout=120_000)
     assert page.inner_text(".verdict h2") in ("VALID", "INVALID")
     labels = lambda: page.eval_on_selector_all("#steps tbody th", "all => all.map(th => th.textContent.trim())")  # noqa: E731 - asked twice
     assert labels() == ["poisson 20/s", "poisson 40/s"]
@@ -188,7 +188,7 @@ def test_stopping_keeps_what_was_measured(visit: Visit, service: Served) -> None
     visit.go(f"/ui/runs/{one}")
     moves(page, "requests")
     page.click("#stop")
-    page.wait_for_selector("#steps", timeout=60_000)
+    page.wait_for_selector("#steps", timeout=120_000)
     assert page.inner_text("#state") == "stopped"
     assert reached(service.client, one, "stopped")["summary"]["requests"] > 0
 
@@ -245,8 +245,8 @@ def test_a_service_that_goes_and_comes_back(browser: Any, tmp_path: Path) -> Non
         first.kill()
         visit.page.wait_for_selector("#gone:visible")
         with served(tmp_path, "--port", port):
-            visit.page.wait_for_selector("#gone", state="hidden", timeout=60_000)
-            visit.page.wait_for_selector("#steps, main .empty", timeout=90_000)
+            visit.page.wait_for_selector("#gone", state="hidden", timeout=120_000)
+            visit.page.wait_for_selector("#steps, main .empty", timeout=120_000)
 
 
 def test_keyboard_and_theme(visit: Visit, service: Served, done: list[str]) -> None:
@@ -271,7 +271,7 @@ def test_keyboard_and_theme(visit: Visit, service: Served, done: list[str]) -> N
     page.keyboard.press("Home")
     holds(page, "() => document.querySelector('#cursor-says').innerText.includes('of the run')")
     page.click("#stop")
-    page.wait_for_selector("#steps", timeout=60_000)
+    page.wait_for_selector("#steps", timeout=120_000)
 
 
 def pages(done: list[str]) -> tuple[str, ...]:

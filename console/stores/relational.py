@@ -103,7 +103,7 @@ class RelationalStore:
             query = query.limit(1)
         elif run_id is not None:
             query = query.where(self._runs.c.run_id == run_id)
-        query = query.order_by(*(self._runs.c[name].desc() for name in _NEWEST_FIRST))
+        query = query.order_by(*(self._runs.c[name].desc().nulls_last() for name in _NEWEST_FIRST))
         with self._errors(), self._engine.connect() as connection:
             if not self._there(connection):
                 return []

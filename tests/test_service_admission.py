@@ -72,6 +72,7 @@ def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
         (target(url="simulator") | {"steps": [{"rate": "200/s", "duration": "3h"}]}, OPEN, "requests are more"),
         (target(url="simulator") | {"steps": [{"concurrency": 1, "duration": "7h"}]}, OPEN, "seconds are more"),
         (target(url="simulator") | {"steps": [{"concurrency": 9000, "requests": 9000}]}, OPEN, "in flight"),
+        (target(url="simulator") | {"repeat": 3}, OPEN, "is one run"),
         (target(url="simulator") | {"workers": 17}, OPEN, "workers"),
         (target(url="simulator") | {"steps": [STEP] * 501}, OPEN, "steps are more"),
     ],

@@ -130,3 +130,14 @@ def test_names_that_lead_inside_are_not_followed(address: str, monkeypatch: pyte
     monkeypatch.setattr(webhooks.socket, "create_connection", lambda *_: pytest.fail("connected"))
     with pytest.raises(OpenloopError, match="no public network"):
         webhooks.post("http://public.example/", b"{}", {}, private=False)
+
+
+def test_what_a_crash_left_untold_is_told(service: Service) -> None:
+    """A benchmark that was over before its webhook was planned is found at the next start, once."""
+    row = BenchmarkRow(
+        id="cut", name="n", state=State.INTERRUPTED, origin="api", created_ms=1, webhook="http://a", figured=True
+    )
+    service.store.add(row)
+    assert service.deliveries.forgotten() == [("cut", "http://a")]
+    service.deliveries.plan("cut", "http://a", 1, 2**60)
+    assert service.deliveries.forgotten() == []

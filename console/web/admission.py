@@ -76,7 +76,7 @@ def _preset_host(url: str) -> str | None:
 
 def check_read(read: Scenario, rules: Rules) -> None:
     """Raises ScenarioError with a line for each thing that may not be. Nothing that the scenario names was opened yet."""
-    faults = [*_targets(read, rules), *_secrets(read, rules), *_files(read, rules), *_processes(read)]
+    faults = [*_targets(read, rules), *_secrets(read, rules), *_files(read, rules), *_processes(read), *_repeats(read)]
     if faults:
         raise ScenarioError("\n".join(dict.fromkeys(faults)))
 
@@ -216,6 +216,13 @@ def _processes(read: Scenario) -> Iterator[str]:
         refused = [name for name in form.simulator if str(name).replace("-", "_") in _SIMULATOR_REFUSED]
         if refused:
             yield f"{_at(read, (*keys, 'simulator'))}: {', '.join(refused)}: not to be chosen from here"
+
+
+def _repeats(read: Scenario) -> Iterator[str]:
+    """A benchmark is one run; several are several benchmarks, which the queue keeps apart."""
+    for key in ("repeat", "until"):
+        if getattr(read.form, key) is not None:
+            yield f"{_at(read, (key,))}: a benchmark of the service is one run; submit it as often as wanted, or use `openloop run`"
 
 
 def _at(read: Scenario, keys: Keys) -> str:

@@ -84,6 +84,8 @@ class Webhooks:
         self._thread = threading.Thread(target=self._work, name="webhooks", daemon=True)
 
     def start(self) -> None:
+        for benchmark_id, url in self._deliveries.forgotten():
+            self.tell(benchmark_id, url)
         self._thread.start()
 
     def close(self) -> None:

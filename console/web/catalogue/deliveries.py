@@ -8,7 +8,8 @@ from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 
 from console.web.catalogue.store import Store
-from console.web.catalogue.tables import DeliveryRow
+from console.web.catalogue.tables import BenchmarkRow, DeliveryRow
+from console.web.states import OVER
 
 
 class Deliveries:
@@ -22,6 +23,15 @@ class Deliveries:
                 s.add(DeliveryRow(benchmark_id=benchmark_id, url=url, attempt=attempt, due_ms=due_ms))
         except IntegrityError:
             return
+
+    def forgotten(self) -> Sequence[tuple[str, str]]:
+        """(benchmark, webhook) of what is over and was never to be told: the service went away in between."""
+        with self._session() as s:
+            told = select(DeliveryRow.benchmark_id)
+            asked = select(BenchmarkRow.id, BenchmarkRow.webhook).where(
+                BenchmarkRow.webhook.is_not(None), BenchmarkRow.state.in_(OVER), BenchmarkRow.id.not_in(told)
+            )
+            return [(row[0], row[1]) for row in s.execute(asked)]
 
     def due(self, now_ms: int) -> Sequence[DeliveryRow]:
         with self._session() as s:

@@ -20,6 +20,7 @@ NAMES = (
     "rate-limit-concurrency",
     "rate-limit-requests",
     "rate-limit-tokens",
+    "search-slo",
     "standard",
     "stress-4096",
     "stress-512",

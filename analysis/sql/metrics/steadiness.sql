@@ -11,7 +11,8 @@
 -- column: rise [ms or requests] the slope over that stretch: how much higher its end lies than its beginning
 -- column: t [-] the slope in units of its own noise, in which dependence is contained; stationary noise exceeds 8.7 once in 200 times
 -- column: rising [-] t is above 8.7, and rise above 5 % of the level and 1 ms or 1 request: what is less matters to nobody
--- column: unsettled [-] at_bound, with a slope of either sign that noise has once in 10 times: chance alone leads MSER-5 there, too
+-- column: unsettled [-] at_bound, with a slope of either sign that noise has once in 10 times and that is above 20 %
+--   of the level: chance alone leads MSER-5 there, too
 -- column: steady [-] neither
 
 -- MSER-5 (White, Cobb & Spratt 2000): of means of five, cut off as many as make the standard error of the rest's mean smallest.
@@ -155,7 +156,7 @@ SELECT
     rise,
     t,
     t > 8.7 AND rise > greatest(0.05 * level, 1) AS rising,
-    at_bound AND abs(t) > 4.6 AND abs(rise) > greatest(0.05 * level, 1) AS unsettled,
+    at_bound AND abs(t) > 4.6 AND abs(rise) > greatest(0.2 * level, 1) AS unsettled,
     NOT rising AND NOT unsettled AS steady
 FROM counts
 LEFT JOIN sides USING (run_id, step_id, series)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from analysis.report.parts import Table
-from analysis.report.wording import NOTHING, count, number, share
+from analysis.report.wording import NOTHING, count, number, printable, share
 
 Row = dict[str, Any]
 
@@ -123,9 +123,8 @@ def _of_figures(report: Row) -> Iterator[Table]:
             )
             for row in rows
         )
-        title = load["label"] if len(report["loads"]) > 1 else "Merged"
         headings = ("merged", "95 % interval", "±", "runs from, to", "spread\nsd", "\nnoise", "between\nruns")
-        yield Table(title, lead, ("figure",), headings, told)
+        yield Table(printable(load["label"]), lead, ("figure",), headings, told)
 
 
 def _tabled(row: Row) -> bool:
@@ -170,7 +169,7 @@ def _of_runs(report: Row) -> Iterator[Table]:
     shown = [row for name in wanted for row in there if row["figure"] == name]
     rows = tuple(
         (
-            _short(run, report["group"]),
+            short(run, report["group"]),
             run["verdict"] or NOTHING,
             *(by_run.get(run["run_id"], {}).get(row["figure"], NOTHING) for row in shown),
             "merged" if run["merged"] else "not merged",
@@ -184,7 +183,7 @@ def _of_runs(report: Row) -> Iterator[Table]:
     yield Table("Repetitions", lead, ("run",), headings, rows)
 
 
-def _short(run: Row, group: str | None) -> str:
+def short(run: Row, group: str | None) -> str:
     """``r3`` within a group, whose name stands above."""
     name = str(run["run_id"])
     return name if group is None else name.removeprefix(f"{group}-")

@@ -30,20 +30,21 @@ def render(report: Row) -> str:
         sentences=repeats.sentences(report),
         tables=repeats.tables(report),
         notes=repeats.notes(report),
-        charts=[_chart(row, index) for index, row in enumerate(_drawn(report))],
+        charts=[_chart(row, index, report["group"]) for index, row in enumerate(_drawn(report))],
         style=(assets / "report.css").read_text(encoding="utf-8"),
     )
 
 
 def _drawn(report: Row) -> list[Row]:
     """The figures that get a drawing: where there is an interval and something to see."""
-    return [r for name in _DRAWN for r in report["figures"] if r["figure"] == name and r["spread"] and r["value"]]
+    shown = [r for name in _DRAWN for r in report["figures"] if r["figure"] == name and r["spread"]]
+    return [r for r in shown if r["spread"]["total_sd"]]
 
 
-def _chart(row: Row, index: int) -> dict[str, str]:
+def _chart(row: Row, index: int, group: str | None) -> dict[str, str]:
     several = f", {row['load']}" + (f" · {row['arm']}" if row["arm"] else "")
     unit = " ms" if row["metric"] in repeats.LATENCIES else ""
-    wide, narrow = (draw(_runs(row, unit, width), f"runs-{index}-{width}") for width in (_WIDE, _NARROW))
+    wide, narrow = (draw(_runs(row, unit, width, group), f"runs-{index}-{width}") for width in (_WIDE, _NARROW))
     return {
         "title": repeats.name_of(row) + several,
         "note": f"Each repetition a dot; the line is the merged figure, {number(row['value'])}{unit}, the band its 95 % interval.",
@@ -52,20 +53,31 @@ def _chart(row: Row, index: int) -> dict[str, str]:
     }
 
 
-def _runs(row: Row, unit: str, width: int) -> Spec:
+def _runs(row: Row, unit: str, width: int, group: str | None) -> Spec:
     """A dot a repetition on one axis of the figure, above them band and line of the merged one."""
     values = [
-        {"run": i + 1, "value": r["value"], "text": f"{r['run_id']}: {number(r['value'])}{unit}"}
-        for i, r in enumerate(row["runs"])
+        {"run": repeats.short(r, group), "value": r["value"], "text": f"{r['run_id']}: {number(r['value'])}{unit}"}
+        for r in row["runs"]
         if r["value"] is not None
     ]
     x: Spec = {
         "field": "value",
         "type": "quantitative",
         "scale": {"zero": False, "nice": True},
-        "axis": {"title": unit.strip() or "a second", "labelExpr": NUMBER_LABEL, "labelOverlap": "greedy"},
+        "axis": {
+            "title": unit.strip() or "a second",
+            "labelExpr": NUMBER_LABEL,
+            "labelOverlap": "greedy",
+            "tickCount": width // 120,
+        },
     }
-    y: Spec = {"field": "run", "type": "ordinal", "axis": {"title": "repetition"}}
+    # The order comes by "domain", which is data; "sort" would be compiled into an expression, and names are anybody's text.
+    y: Spec = {
+        "field": "run",
+        "type": "ordinal",
+        "scale": {"domain": [v["run"] for v in values]},
+        "axis": {"title": None, "labelLimit": 160},
+    }
     merged = [{"low": row["low"], "high": row["high"], "value": row["value"]}]
     return finish(
         width,

@@ -174,7 +174,7 @@ def test_the_clock_walk_sees(source: str, lines: list[int]) -> None:
     assert clock_reads(source) == lines
 
 
-COMMANDS = ("run", "plan", "seal", "report", "sql", "runs", "export", "simulate", "prompts", "schema")
+COMMANDS = ("run", "plan", "seal", "report", "sql", "runs", "export", "serve", "simulate", "prompts", "schema")
 
 
 @pytest.mark.parametrize("arguments", [(), *((c,) for c in COMMANDS)], ids=lambda a: " ".join(a) or "openloop")

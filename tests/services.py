@@ -103,9 +103,9 @@ def free_port() -> int:
 
 
 @contextmanager
-def served(path: Path, *options: str, **environment: str) -> Iterator[Served]:
+def served(path: Path, *options: str, port: int | None = None, **environment: str) -> Iterator[Served]:
     """A service that answers. Whoever kills it may start another over the same ``path``."""
-    port = free_port()
+    port = port or free_port()
     code = "import sys; from console.cli import main; sys.exit(main())"
     words = ["serve", "--port", str(port), "--runs-dir", str(path / "runs"), *options]
     process = subprocess.Popen(

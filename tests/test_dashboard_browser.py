@@ -241,10 +241,10 @@ def test_a_service_that_goes_and_comes_back(browser: Any, tmp_path: Path) -> Non
         )
         visit.go(f"/ui/runs/{one}")
         moves(visit.page, "requests")
-        port = first.url.rpartition(":")[2]
+        port = int(first.url.rpartition(":")[2])
         first.kill()
         visit.page.wait_for_selector("#gone:visible")
-        with served(tmp_path, "--port", port):
+        with served(tmp_path, port=port):
             visit.page.wait_for_selector("#gone", state="hidden", timeout=120_000)
             visit.page.wait_for_selector("#steps, main .empty", timeout=120_000)
 

@@ -116,7 +116,9 @@ const steps = (scenario, v) => {
     delete scenario.matrix[key === "rate" ? "concurrency" : "rate"];
     return;
   }
-  const made = loads.map((load) => ({ [key]: load, ...each }));
+  const arrivals = { closed: "closed", open: "poisson" }[v.load];
+  const told = scenario.steps?.length && scenario.steps.every((step) => step.arrivals === arrivals) ? { arrivals } : {};
+  const made = loads.map((load) => ({ ...told, [key]: load, ...each }));
   scenario.steps = made.length ? made : [each];
   if (scenario.matrix) for (const name of ["concurrency", "rate"]) delete scenario.matrix[name];
 };

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -80,32 +80,30 @@ def counted(url: str) -> int:
         return int(next(there.query("SELECT count(*) FROM requests", None).rows)[0])
 
 
-def exported(run: Path, url: str) -> tuple[float, int]:
-    """Seconds and peak resident bytes of one `openloop export`."""
+def ended(words: list[str]) -> tuple[int, float, float]:
+    """A process's exit code, its seconds, and its peak resident MiB."""
     start = time.monotonic()
-    process = subprocess.Popen(
-        [*OPENLOOP, "export", str(run), url], cwd=ROOT, env=environment(), stdout=subprocess.DEVNULL
-    )
+    process = subprocess.Popen(words, cwd=ROOT, env=environment(), stdout=subprocess.DEVNULL)
     # subprocess keeps no resource usage; wait4 gives this child's alone.
     _, status, usage = os.wait4(process.pid, 0)
-    seconds = time.monotonic() - start
     process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode != 0:
-        raise BenchmarkError(f"openloop export ended with {process.returncode}")
-    return seconds, usage.ru_maxrss * 1024
+    return process.returncode, time.monotonic() - start, usage.ru_maxrss / 1024
 
 
-def killed(run: Path, url: str, after_rows: int) -> None:
-    words = [sys.executable, "-c", _KILLED, str(after_rows), str(run), url]
-    done = subprocess.run(words, cwd=ROOT, env=environment(), stdout=subprocess.DEVNULL, check=False)
-    if done.returncode != -signal.SIGKILL:
-        raise BenchmarkError(f"the export that was to be killed ended with {done.returncode}")
+def exported(run: Path, url: str) -> tuple[float, float]:
+    """Seconds and peak resident MiB of one `openloop export`."""
+    code, seconds, peak_mib = ended([*OPENLOOP, "export", str(run), url])
+    if code != 0:
+        raise BenchmarkError(f"openloop export ended with {code}")
+    return seconds, peak_mib
 
 
-def timed(work: Callable[[], None]) -> float:
-    start = time.monotonic()
-    work()
-    return time.monotonic() - start
+def killed(run: Path, url: str, after_rows: int) -> tuple[float, float]:
+    """Seconds and peak resident MiB until SIGKILL; the run is not judged here, so that is writing alone."""
+    code, seconds, peak_mib = ended([sys.executable, "-c", _KILLED, str(after_rows), str(run), url])
+    if code != -signal.SIGKILL:
+        raise BenchmarkError(f"the export that was to be killed ended with {code}")
+    return seconds, peak_mib
 
 
 def measure() -> None:
@@ -122,18 +120,19 @@ def measure() -> None:
         for kind in options.stores:
             try:
                 with tempfile.TemporaryDirectory(dir=folder) as empty, place(kind, Path(empty)) as url:
-                    killed_s = timed(lambda: killed(run, url, options.requests // 2))
+                    half_s, half_mib = killed(run, url, options.requests // 2)
                     half = counted(url)
-                    seconds, peak = exported(run, url)
+                    seconds, peak_mib = exported(run, url)
                     rows.append(
                         {
                             "store": kind,
                             "requests": options.requests,
                             "found_after_kill": half,
                             "found_after_export": counted(url),
-                            "killed_after_s": killed_s,
+                            "half_written_s": half_s,
+                            "writing_peak_rss_mib": half_mib,
                             "export_s": seconds,
-                            "peak_rss_mib": peak / 2**20,
+                            "export_peak_rss_mib": peak_mib,
                         }
                     )
             except pytest.skip.Exception as e:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from importlib import resources
+
 from fastapi import APIRouter, FastAPI
 from fastapi.responses import HTMLResponse, Response
 from starlette.staticfiles import StaticFiles
-from swagger_ui_bundle import swagger_ui_path
 
 router = APIRouter(include_in_schema=False)
+
+_ASSETS = resources.files("fastapi_offline") / "static"
+"""Of that package only its copy of Swagger UI is used: its own page has an inline script."""
 
 _PAGE = """<!doctype html>
 <html lang="en">
@@ -15,6 +19,7 @@ _PAGE = """<!doctype html>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>openloop API</title>
+<link rel="icon" href="data:,">
 <link rel="stylesheet" href="/docs/assets/swagger-ui.css">
 </head>
 <body>
@@ -46,4 +51,4 @@ def start() -> Response:
 
 def add(app: FastAPI) -> None:
     app.include_router(router)
-    app.mount("/docs/assets", StaticFiles(directory=swagger_ui_path), name="swagger-ui")
+    app.mount("/docs/assets", StaticFiles(directory=str(_ASSETS)), name="swagger-ui")

@@ -34,7 +34,7 @@ _ANSWER = "A mock answer of a dozen words or so, always the same one, told at on
 
 def measure() -> None:
     parser = harness.arguments(__doc__)
-    parser.add_argument("--rpm", type=int, default=120, help="requests a minute that the gateway admits")
+    parser.add_argument("--rpm", type=int, default=40, help="requests a minute that the gateway admits")
     parser.add_argument("--seed", type=int, default=42)
     options = parser.parse_args()
     made = harness.machine() | {"command": f"python -m benchmarks.onset.gateway {shlex.join(sys.argv[1:])}".strip()}

@@ -9,6 +9,7 @@ import click
 
 from console.commands.load import given, scenario_options
 from console.commands.options import runs_dir_option
+from generator.errors import OpenloopError
 
 
 @click.command()
@@ -96,13 +97,17 @@ def search(
     for warning in known.warnings:
         click.echo(f"warning: {warning}", err=True)
     click.echo(f"search {known.search_id}: {asked.told(known.goal, known.limits)}", err=True)
-    known = driving.search(
-        base,
-        folder,
-        known,
-        watching=lambda words: live.watching(words, quiet=no_live),
-        say=lambda line: click.echo(line, err=True),
-    )
+    try:
+        known = driving.search(
+            base,
+            folder,
+            known,
+            watching=lambda words: live.watching(words, quiet=no_live),
+            say=lambda line: click.echo(line, err=True),
+        )
+    except (KeyboardInterrupt, OpenloopError):
+        click.echo(f"what was found is kept; go on with: openloop search --resume {folder}", err=True)
+        raise
     found = driving.found(folder, known)
     click.echo(json.render(found) if as_json else searched.render(found, colour=sys.stdout.isatty()))
     click.echo(f"report: {folder / driving.REPORT}", err=as_json)

@@ -10,12 +10,10 @@ rates, a straight line between the two that enclose the target.
 
 from __future__ import annotations
 
-import argparse
 import heapq
 import json
 import statistics
 import subprocess
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +26,7 @@ from analysis.searching.course import Ending, floor_and_bar, next_move, trials
 from analysis.searching.observe import in_flight_at
 from analysis.searching.part import Done, Goal, Limits, Order
 from analysis.searching.sample import Sample, sample
-from benchmarks.harness import machine, show
+from benchmarks import harness
 from benchmarks.processes import OPENLOOP
 from generator.job import Arrivals, Length, Step, WorkloadSpec
 from generator.schedule import offsets
@@ -237,31 +235,30 @@ def in_tool(
         }
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def measure() -> None:
+    parser = harness.arguments(__doc__)
     parser.add_argument(
         "--repetitions", type=int, default=10, help="searches of each setting against the model; 0: none"
     )
     parser.add_argument(
-        "--truth-requests", type=int, default=400_000, help="requests of each long run that tells the truth"
+        "--truth-requests", type=int, default=1_000_000, help="requests of each long run that tells the truth"
     )
     parser.add_argument("--only", help="settings whose name has this word")
     parser.add_argument("--tool", type=int, default=0, help="searches through the whole tool")
     parser.add_argument(
-        "--tool-probe", type=float, default=60.0, help="the longest that one of their probes may take, seconds"
+        "--tool-probe", type=float, default=60.0, help="longest that one of their probes takes, seconds"
     )
     parser.add_argument("--tool-arrivals", default="constant", choices=["constant", "poisson"])
     asked = parser.parse_args()
-    made = machine()
+    made = harness.machine()
     if asked.repetitions:
-        print(
-            show("Against the timing model", made, list(in_model(asked.repetitions, asked.truth_requests, asked.only)))
-        )
+        rows = list(in_model(asked.repetitions, asked.truth_requests, asked.only))
+        harness.finish(asked, "Against the timing model", made, rows)
     if asked.tool:
-        with tempfile.TemporaryDirectory() as folder:
-            rows = list(in_tool(asked.tool, asked.tool_probe, asked.tool_arrivals, asked.truth_requests, Path(folder)))
-        print(show("Through the whole tool", made, rows))
+        with harness.folder(asked) as folder:
+            rows = list(in_tool(asked.tool, asked.tool_probe, asked.tool_arrivals, asked.truth_requests, folder))
+        harness.finish(asked, "Through the whole tool", made, rows)
 
 
 if __name__ == "__main__":
-    main()
+    harness.main(measure)

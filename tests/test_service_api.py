@@ -271,7 +271,7 @@ def test_what_is_deleted_is_gone(tmp_path: Path) -> None:
     of = settings(tmp_path)
     with client(of) as c:
         going = submitted(c, scenario=QUICK | {"steps": [{"concurrency": 1, "duration": "60s"}]}, name="gone")
-        until(lambda: one(c, going)["state"] == "running", "the start")
+        until((of.runs_dir / going / "manifest.json").exists, "the start")
         assert c.delete(f"/benchmarks/{going}").status_code == 409
         assert c.post(f"/benchmarks/{going}/stop").status_code == 202
         assert over(c, going)["state"] == "stopped"

@@ -6,6 +6,7 @@ first run. The connection may read the runs' files and nothing else, and its set
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import tempfile
 from collections import Counter
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -35,8 +37,12 @@ _SORTED_BY = "run_id, request_id, chunk_index"
 _SLO_TIMES = ("ttft_ms", "ttft_wire_ms", "ttfo_ms", "tpot_ms", "icl_ms", "e2e_ms", "ntpot_ms")
 _SLO = (*_SLO_TIMES, "fluidity", "fluidity_first_ms", "fluidity_next_ms", "attainment")
 
-DEFAULT_MEMORY = "600MB"
+_BASE_BYTES = 600_000_000
 """DuckDB's own limit; what Arrow, Python and its allocator add keeps a report over 10 million token rows below 1 GiB."""
+
+_REQUESTS_WITHIN = 200_000
+_REQUEST_BYTES = 1_000
+"""What a request beyond so many adds to the limit: token rows pass through a query, but several relations hold a row a request at once."""
 
 
 def open_runs(
@@ -53,7 +59,7 @@ def open_runs(
     paths = {table: [p for run in runs for p in run.table_files(table)] for table in _ALL_TABLES}
     con = duckdb.connect(
         config={
-            "memory_limit": memory_limit or DEFAULT_MEMORY,
+            "memory_limit": memory_limit or _memory_for(paths["requests"]),
             "temp_directory": str(temp_directory or Path(tempfile.gettempdir()) / "openloop-duckdb"),
             **({"threads": threads} if threads else {}),
         }
@@ -68,6 +74,16 @@ def open_runs(
         con.close()
         raise
     return con
+
+
+def _memory_for(requests: Sequence[Path]) -> str:
+    """DuckDB's limit by the number of requests, half of the machine's memory at most. A torn file counts nothing here; it is named later."""
+    rows = 0
+    for path in requests:
+        with contextlib.suppress(pa.ArrowInvalid, OSError):
+            rows += pq.read_metadata(path).num_rows
+    wanted = _BASE_BYTES + _REQUEST_BYTES * max(0, rows - _REQUESTS_WITHIN)
+    return f"{max(_BASE_BYTES, min(wanted, psutil.virtual_memory().total // 2)) // 1_000_000}MB"
 
 
 def _restrict(con: duckdb.DuckDBPyConnection, paths: list[str]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -297,3 +299,15 @@ def test_interval_covers_under_dependence(tmp_path):
     shrunk = [r["n_effective"] for r in found]
     assert max(shrunk) < 400
     assert sum(r["low_ms"] <= 50 <= r["high_ms"] for r in found) >= 17
+
+
+def test_memory_grows_with_requests_within_the_machines(tmp_path, monkeypatch):
+    """Relations with a row a request need room for it; a torn file changes nothing, and the machine's half is the most."""
+    few, many, torn = (tmp_path / name for name in ("few", "many", "torn"))
+    pq.write_table(pa.table({"n": np.zeros(1_000, np.int8)}), few)
+    pq.write_table(pa.table({"n": np.zeros(1_200_000, np.int8)}), many)
+    torn.write_bytes(b"PAR1")
+    assert database._memory_for([few]) == database._memory_for([few, torn]) == "600MB"
+    assert database._memory_for([many, few]) == "1601MB"
+    monkeypatch.setattr(database.psutil, "virtual_memory", lambda: SimpleNamespace(total=2_000_000_000))
+    assert database._memory_for([many, few]) == "1000MB"

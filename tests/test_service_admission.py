@@ -28,6 +28,12 @@ def target(**keys: Any) -> dict[str, Any]:
     return {"target": {"url": "http://ours.example:8000/v1", "model": "m"} | keys, "steps": [STEP]}
 
 
+def theirs(**keys: Any) -> dict[str, Any]:
+    """Their host with its key, past a proxy of the visitor's choice."""
+    passed = {"url": "https://api.theirs.example/v1", "api_key": "${THEIRS}", "proxy": "http://evil.example:3128"}
+    return target(**passed | keys) | {"transport": "aiohttp"}
+
+
 OPEN = Rules(env={"OURS": None, "THEIRS": ("api.theirs.example",), "AZURE": (".openai.azure.com",)})
 CLOSED = Rules(targets=("ours.example:8000", "other.example"), env=OPEN.env)
 
@@ -58,6 +64,9 @@ def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
         (target(api_key="${THEIRS}"), OPEN, "--allow-env THEIRS@HOST"),
         (target(api_key="${AZURE}", url="https://evil-openai.azure.com.evil.example"), OPEN, "--allow-env AZURE@HOST"),
         (target(url="https://api.theirs.example/v1", metrics={"url": "http://ours.example/m", "headers": {"k": "${THEIRS}"}}), OPEN, "THEIRS@HOST"),
+        (theirs(url="http://api.theirs.example/v1"), OPEN, "TLS that is checked"),
+        (theirs(tls={"verify": False}), OPEN, "TLS that is checked"),
+        (theirs(tls={"server_name": "evil.example"}), OPEN, "TLS that is checked"),
         (target() | {"workload": {"prompts": "/etc/passwd"}}, OPEN, "--data-dir"),
         (target() | {"workload": {"prompts": {"file": "../../etc/passwd", "format": "text"}}}, OPEN, "--data-dir"),
         (target() | {"prices": "/etc/passwd"}, OPEN, "--data-dir"),
@@ -123,3 +132,8 @@ def test_a_provider_s_key_is_for_its_own_host() -> None:
     assert known["GATEWAY_KEY"] is None
     assert "AWS_SECRET_ACCESS_KEY" not in known
     assert "PATH" not in known
+
+
+def test_a_key_passes_a_proxy_inside_tls() -> None:
+    """A tunnel whose other end is checked shows the proxy nothing."""
+    assert planned(theirs(), OPEN)["env_names"] == ["THEIRS"]

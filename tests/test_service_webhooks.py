@@ -102,6 +102,7 @@ def test_a_redirect_is_not_followed(service: Service) -> None:
         "ftp://127.0.0.1/",
         "http://127.0.0.1:99999/",
         "http://127.0.0.1/a b",
+        "http://127.0.0.1/hök",
         "http://127.0.0.1/a\r\nX: y",
         "//127.0.0.1/",
         "",
@@ -141,3 +142,12 @@ def test_what_a_crash_left_untold_is_told(service: Service) -> None:
     assert service.deliveries.forgotten() == [("cut", "http://a")]
     service.deliveries.plan("cut", "http://a", 1, 2**60)
     assert service.deliveries.forgotten() == []
+
+
+def test_one_that_cannot_be_told_keeps_nobody_waiting(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A URL that no request line can hold fails as any other does, in the log and not for ever at the head of the line."""
+    monkeypatch.setattr(webhooks, "check", lambda *_: None)
+    told(service, "http://127.0.0.1:9/h\u00f6k")
+    until(lambda: len(service.delivered("done")) == 3 and service.delivered("done")[-1].made, "the last attempt")
+    assert all("Unicode" in str(d.error) or "refused" in str(d.error) for d in service.delivered("done"))
+    assert service.deliveries.due(2**50) == []

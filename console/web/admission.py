@@ -17,7 +17,6 @@ from urllib.parse import urlsplit
 
 from generator.errors import ScenarioError
 from generator.job import TOKENIZER_ENDPOINT
-from generator.needs import StepNeeds
 from generator.plan import Planned
 from generator.providers import PRESETS
 from generator.scenario import Scenario
@@ -88,7 +87,7 @@ def check_size(planned: Planned, rules: Rules) -> None:
         "steps": (len(plan.steps), rules.steps),
         "requests": (needs.requests, rules.requests),
         "seconds": (needs.duration_s, rules.duration_s),
-        "in flight": (max((_in_flight(n) for n in needs.steps), default=0), rules.in_flight),
+        "in flight": (max((n.in_flight for n in needs.steps), default=0), rules.in_flight),
         "requests a second": (max((s.rate_end_rps or s.rate_rps or 0 for s in plan.steps), default=0), rules.rate_rps),
         "workers": (plan.workers, rules.workers),
     }
@@ -99,10 +98,6 @@ def check_size(planned: Planned, rules: Rules) -> None:
     ]
     if faults:
         raise ScenarioError("\n".join(faults))
-
-
-def _in_flight(needs: StepNeeds) -> int:
-    return needs.in_flight
 
 
 def names_used(read: Scenario) -> list[str]:
@@ -180,6 +175,19 @@ def _secrets(read: Scenario, rules: Rules) -> Iterator[str]:
                         f"{_at(read, path)}: ${{{name}}} is sent to {' and '.join(rules.env[name] or ())} only, not to {host}; "
                         f"whoever runs the service allows more with --allow-env {name}@HOST"
                     )
+                elif rules.env[name] is not None and not _sealed(form):
+                    yield (
+                        f"{_at(read, path)}: ${{{name}}} passes a proxy only within TLS that is checked: an https URL, "
+                        "and none of tls.verify, tls.server_name and tls.ca"
+                    )
+
+
+def _sealed(form: Any) -> bool:
+    """Whether a proxy, if there is one, cannot read what is sent: it may answer in the target's name where that is not checked."""
+    if form.proxy is None:
+        return True
+    tls = form.tls
+    return urlsplit(form.url).scheme == "https" and tls.verify and tls.server_name is None and tls.ca is None
 
 
 def _belongs(host: str, hosts: tuple[str, ...] | None) -> bool:

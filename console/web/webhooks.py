@@ -61,8 +61,10 @@ def check(url: str | None, settings: Settings) -> None:
         good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0 and parts.username is None
     except ValueError:
         good = False
-    if not good or any(c.isspace() or not c.isprintable() for c in url):
-        raise ScenarioError("webhook: a URL such as https://example.com/hook is wanted, without a user name")
+    if not good or not url.isascii() or any(c.isspace() or not c.isprintable() for c in url):
+        raise ScenarioError(
+            "webhook: a URL such as https://example.com/hook is wanted, in ASCII (a path percent-encoded), without a user name"
+        )
     if not host_allowed(url, settings.webhook_hosts):
         raise ScenarioError(f"webhook: {parts.hostname} may not be told; allowed: {', '.join(settings.webhook_hosts)}")
 
@@ -120,10 +122,10 @@ class Webhooks:
             status, error = e.status, str(e)
         except OpenloopError as e:
             error = str(e)
-        self._deliveries.made(row.id, _now_ms(), status, error)
+        now_ms, again_ms = _now_ms(), None
         if error is not None and row.attempt <= len(PAUSES_S):
-            pause_ms = int(PAUSES_S[row.attempt - 1] * 1000)
-            self._deliveries.plan(row.benchmark_id, row.url, row.attempt + 1, _now_ms() + pause_ms)
+            again_ms = now_ms + int(PAUSES_S[row.attempt - 1] * 1000)
+        self._deliveries.made(row, now_ms, status, error, again_ms)
 
     def _post(self, url: str, found: Benchmark) -> int:
         body = orjson.dumps({"event": f"benchmark.{found.state}", "benchmark": found.model_dump(mode="json")})
@@ -152,7 +154,8 @@ def post(url: str, body: bytes, headers: dict[str, str], *, private: bool) -> in
         usual = port == (443 if secure else 80)
         connection.request("POST", path, body, {"Host": named if usual else f"{named}:{port}", **headers})
         status = connection.getresponse().status
-    except (OSError, http.client.HTTPException) as e:
+    except (OSError, ValueError, http.client.HTTPException) as e:
+        # ValueError: what no name or request line can hold. One that cannot be told must not keep the others from being told.
         raise _UntoldError(f"{type(e).__name__}: {e}"[:500]) from e
     finally:
         connection.close()

@@ -38,10 +38,19 @@ class Deliveries:
             asked = select(DeliveryRow).where(DeliveryRow.made_ms.is_(None), DeliveryRow.due_ms <= now_ms)
             return s.scalars(asked.order_by(DeliveryRow.due_ms).limit(20)).all()
 
-    def made(self, number: int, now_ms: int, http_status: int | None, error: str | None) -> None:
+    def made(
+        self, row: DeliveryRow, now_ms: int, http_status: int | None, error: str | None, again_ms: int | None
+    ) -> None:
+        """What became of an attempt and, with ``again_ms``, when the next is due: one transaction, so that a crash loses neither.
+        Nothing where the benchmark was deleted meanwhile.
+        """
         with self._session.begin() as s:
             known = {"made_ms": now_ms, "http_status": http_status, "error": error}
-            s.execute(update(DeliveryRow).where(DeliveryRow.id == number).values(**known))
+            found = s.scalar(
+                update(DeliveryRow).where(DeliveryRow.id == row.id).values(**known).returning(DeliveryRow.id)
+            )
+            if found is not None and again_ms is not None:
+                s.add(DeliveryRow(benchmark_id=row.benchmark_id, url=row.url, attempt=row.attempt + 1, due_ms=again_ms))
 
     def of(self, benchmark_id: str) -> Sequence[DeliveryRow]:
         """Oldest first; the last may still be to come."""

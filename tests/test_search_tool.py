@@ -121,6 +121,11 @@ def test_limits_are_read_with_their_units() -> None:
     assert asked.limits_of(asks(max_time="2h", budget="$5"), was) == Limits(time_s=7200, usd=5.0)
 
 
+def test_what_is_told_first_says_how_long_a_probe_takes() -> None:
+    """At a low load longer than --probe-duration: eight times twice the requests that would prove the target without a miss."""
+    assert "at most 240 s, or as long as 10,656 requests" in asked.told(Goal("rate", 0.99, 1), Limits())
+
+
 def test_the_step_keeps_its_pattern(file: Path) -> None:
     """Law of the gaps and lengths are the scenario's; load, length and warm-up the search's; a ladder's rung is a closed loop by number."""
     base = load(file, "steps=[{arrivals: gamma, rate: 9/s, burstiness: 0.5, duration: 5s, output_tokens: 7}]")
@@ -243,9 +248,11 @@ def test_folders_that_are_no_search_are_told(file: Path, tmp_path: Path) -> None
         state.find("t", tmp_path / "runs")
     with pytest.raises(RunFolderError, match="exists"):
         opened(file, tmp_path)
+    _, other, _ = opening.anew(str(file), {}, [], asks(), tmp_path / "runs", "other")
     state.path_of(folder).write_text("{")
     with pytest.raises(RunFolderError, match="damaged"):
         state.read(folder)
+    assert state.find("other", tmp_path / "runs") == state.find("latest", tmp_path / "runs") == other
 
 
 def test_state_comes_back_as_it_was(file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -271,6 +278,18 @@ def test_a_cliff_is_told_and_not_interpolated() -> None:
     assert found["cliff"]["above"] / found["cliff"]["below"] < 1.06
     assert "A cliff" in searched.render(found)
     assert answered(search_targets.knee(50, 0.2))["cliff"] is None
+
+
+def test_a_cliff_is_between_neighbours_alone() -> None:
+    """1/s and 1.9/s are no neighbours, one rate being nearly twice the other; 1 slot and 2 are, for there is nothing between them."""
+    probes = [
+        {"load": load, "verdict": "accepted", "low": share - 0.01, "high": share + 0.01, "attainment": share}
+        for load, share in ((1.0, 0.99), (1.9, 0.2), (2.0, 0.2))
+    ]
+    assert answer.cliff(Goal("rate", 0.95, 3), probes) is None
+    told = answer.cliff(Goal("concurrency", 0.95, 3), [probes[0], probes[2]])
+    assert told is not None
+    assert (told["below"], told["above"]) == (1, 2)
 
 
 def trial(load: float, misses: int, number: int) -> Done:

@@ -16,7 +16,7 @@ Row = dict[str, Any]
 FORMAT = 1
 CLIFF = 0.1
 NEIGHBOURS = 0.05
-"""Rates within so much of each other are neighbours; where their attainments lie further apart than CLIFF, surely, it is a cliff."""
+"""Loads within so much of each other are neighbours, as slots one apart are; where their attainments lie further apart than CLIFF, surely, it is a cliff."""
 
 
 def build(goal: Goal, limits: Limits, history: Sequence[Done], end: str | None, about: Mapping[str, Any]) -> Row:
@@ -40,7 +40,7 @@ def build(goal: Goal, limits: Limits, history: Sequence[Done], end: str | None, 
         "confirmed": confirmed,
         "not_accepted": bar,
         "rejected": min(rejected, default=None),
-        "cliff": cliff(probes),
+        "cliff": cliff(goal, probes),
         "capacity_rps": None if room is None else room.rps,
         "ladder": [_rung(d, goal) for d in climbed],
         "probes": probes,
@@ -91,15 +91,16 @@ def _trial(trial: Trial) -> Row:
     }
 
 
-def cliff(probes: Sequence[Row]) -> Row | None:
+def cliff(goal: Goal, probes: Sequence[Row]) -> Row | None:
     """The widest drop between neighbouring loads: the first's attainment is surely more than CLIFF above the second's. None without any.
     ``probes``: rows of the answer.
     """
     best: Row | None = None
+    slots = 1 if goal.axis == "concurrency" else 0
     known = sorted((p for p in probes if p["verdict"] is not None and p["low"] is not None), key=lambda p: p["load"])
     for below in known:
         for above in known:
-            if not below["load"] < above["load"] <= max(below["load"] * (1 + NEIGHBOURS), below["load"] + 1):
+            if not below["load"] < above["load"] <= max(below["load"] * (1 + NEIGHBOURS), below["load"] + slots):
                 continue
             drop = below["low"] - above["high"]
             if drop > (CLIFF if best is None else best["drop"]):

@@ -26,7 +26,7 @@ from generator.errors import OpenloopError
 @click.option(
     "--probe-duration",
     metavar="TIME",
-    help="The longest that one probe may take until it is decided, its warm-ups left out; 4m unless said.",
+    help="How long one probe may take until it is decided, its warm-ups left out, longer only where the load is too low to prove anything; 4m unless said.",
 )
 @click.option(
     "--probe-warmup",

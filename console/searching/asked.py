@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from analysis.searching.course import PLENTY
+from analysis.searching.decide import SHARES, least_requests
 from analysis.searching.part import Axis, Goal, Limits
 from generator import units
 from generator.errors import ScenarioError
@@ -143,9 +146,11 @@ def told(goal: Goal, limits: Limits) -> str:
         None if limits.usd is None else f"${limits.usd:g}",
     ]
     most = " and ".join(part for part in spend if part)
+    least = math.ceil(PLENTY * least_requests(goal.target, goal.confidence) / SHARES[0])
     return (
         f"the largest {goal.axis} with {goal.target:.6g} of requests good, to {goal.precision:.3g}, {goal.confidence:.6g} sure; a probe takes at "
-        f"most {goal.probe_s:g} s" + (f"; at most {most} in all" if most else "; without a limit")
+        f"most {goal.probe_s:g} s, or as long as {least:,} requests"
+        + (f"; at most {most} in all" if most else "; without a limit")
     )
 
 

@@ -71,7 +71,7 @@ def read(folder: Path) -> State:
 
 def find(ref: str, runs_dir: Path) -> Path:
     """The folder of a search by id, by path, or the newest by the word ``latest``. Raises RunFolderError with what there is."""
-    there = sorted((p.parent for p in runs_dir.glob(f"*/{FILE}")), key=lambda p: read(p).created, reverse=True)
+    there = _newest(runs_dir)
     if ref == "latest" and there:
         return there[0]
     for folder in (runs_dir / ref, Path(ref)):
@@ -79,3 +79,14 @@ def find(ref: str, runs_dir: Path) -> Path:
             return folder.resolve()
     known = f"; the newest there: {', '.join(p.name for p in there[:5])}" if there else ""
     raise RunFolderError(f"search {ref!r}: no such search in {runs_dir}, and no such path{known}")
+
+
+def _newest(runs_dir: Path) -> list[Path]:
+    """Folders of searches, the newest first. One that is damaged keeps nobody from going on with another."""
+    found = []
+    for path in runs_dir.glob(f"*/{FILE}"):
+        try:
+            found.append((read(path.parent).created, path.parent))
+        except RunFolderError:
+            continue
+    return [folder for _, folder in sorted(found, reverse=True)]

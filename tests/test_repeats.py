@@ -221,6 +221,15 @@ def test_a_tail_takes_enough_requests_in_each_run(tmp_path) -> None:
     assert [rule["reached"] for rule in found["until"]] == [False, True]
 
 
+def test_no_miss_in_any_run_is_no_certainty(tmp_path) -> None:
+    """All of 3 × 60 requests ok: a share of 1 in each run, and Wilson's lower end of 180 of 180, not 1, below it."""
+    row = one(merged_of(runs_of(tmp_path, [20, 20, 20], requests=60)), "share(ok)")
+    assert (row["value"], row["high"]) == (1, 1)
+    assert row["low"] == pytest.approx(180 / (180 + 1.959964**2), rel=1e-6)
+    assert row["half_width_share"] == pytest.approx(1 - row["low"])
+    assert row["spread"]["interval_by"] == "requests"
+
+
 def test_a_rule_is_not_asked_of_two_runs(tmp_path) -> None:
     """However narrow: two may agree by chance."""
     found = merged_of(runs_of(tmp_path, [20, 20]), rules=["ci(p50(tpot)) < 100%"])

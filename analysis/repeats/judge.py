@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from duckdb import DuckDBPyConnection
 
+from analysis.differences.within import wilson
 from analysis.repeats import estimate
 from analysis.repeats.estimate import Estimate, Values
 from analysis.repeats.measured import LATENCIES, Key, Measured, gaps, measured
@@ -146,12 +147,19 @@ def _figure(key: Key, figure: Figure, sides: Sequence[Measured], run_ids: Sequen
     if spread is None:
         return row | {"withheld": "no interval: one repetition says nothing of how runs differ"}
     low, high = row["value"] - spread.half_width, row["value"] + spread.half_width
-    whole = figure.statistic in ("attainment", "share")
-    row |= {"low": max(0.0, low), "high": min(1.0, high) if whole else high, "spread": _spread(spread)}
+    row |= {"low": max(0.0, low), "high": high, "spread": _spread(spread)}
+    half_width = spread.half_width
+    if figure.statistic in ("attainment", "share"):
+        # Runs without a miss agree to the last digit, and prove no more than so many requests do.
+        by_count = wilson(row["value"], n)
+        row |= {"low": min(row["low"], by_count[0]), "high": max(min(1.0, high), by_count[1])}
+        if (asked := max(row["value"] - by_count[0], by_count[1] - row["value"])) > half_width:
+            half_width = asked
+            row["spread"]["interval_by"] = "requests"
     # Nothing against nothing is as narrow as can be: a goodput of 0 in every run is certain.
     if row["value"] > 0:
-        row["half_width_share"] = spread.half_width / row["value"]
-    elif spread.half_width == 0:
+        row["half_width_share"] = half_width / row["value"]
+    elif half_width == 0:
         row["half_width_share"] = 0.0
     return row
 

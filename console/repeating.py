@@ -149,7 +149,9 @@ def _look(finished: list[Finished], rules: tuple[str, ...], budget_usd: float | 
 
 
 def _spent_usd(finished: list[Finished]) -> float:
-    return sum((f.report["run"]["budget"] or {}).get("spent_usd") or 0.0 for f in finished)
+    """Of answers without usage the most that they can have cost: what is not known to be left is not spent again."""
+    budgets = [f.report["run"]["budget"] or {} for f in finished]
+    return sum((b.get("spent_usd") or 0.0) + (b.get("guessed_usd") or 0.0) for b in budgets)
 
 
 def _late(asked: RepeatForm, begun_s: float, started_s: float, number: int) -> Ended | None:

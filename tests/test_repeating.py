@@ -171,8 +171,8 @@ def test_a_failed_repetition_is_the_last(tmp_path: Path) -> None:
 
 
 def test_the_budget_is_that_of_all_together(tmp_path: Path) -> None:
-    """Each repetition is given what is left, and the one that spends the last of it ends the repeating."""
-    runner = Runner(tmp_path, [20], budget={"limit_usd": 1.0, "spent_usd": 0.4, "stopped": False})
+    """Each repetition is given what is left, guesses for answers without usage included; who spends the last of it ends the repeating."""
+    runner = Runner(tmp_path, [20], budget={"limit_usd": 1.0, "spent_usd": 0.3, "guessed_usd": 0.1, "stopped": False})
     done, _ = repeat(
         tmp_path,
         runner,

@@ -60,7 +60,9 @@ def parse(text: str) -> Threshold:
     if statistic == "attainment" and metric is None:
         return Threshold(text, statistic, "", cast("Operator", operator), units.share(_number(limit)))
     if statistic == "goodput" and metric is None:
-        statistic, metric = "rate", "goodput"
+        return Threshold(text, "rate", "goodput", cast("Operator", operator), units.rate_rps(limit))
+    if statistic in ("attainment", "goodput"):
+        raise ValueError(f"{text!r}: {statistic} is of nothing else; write {statistic} {operator} {limit}")
     if metric is None:
         raise ValueError(f"{text!r}: {statistic} of what? Write {statistic}(ttft)")
     if statistic == "share":

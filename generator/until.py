@@ -69,13 +69,14 @@ def _figure(text: str, word: str) -> Figure:
     if not found:
         raise ValueError(f"{text!r}: {word!r} is no figure; write p99(ttft), mean(e2e), goodput or rate(output_tokens)")
     statistic, metric = found[1], found[2] or ""
-    if statistic == "attainment" and not metric:
-        return Figure("attainment", "")
-    if statistic == "goodput" and not metric:
-        return Figure("rate", "goodput")
+    if statistic in ("attainment", "goodput"):
+        if metric:
+            raise ValueError(f"{text!r}: {statistic} is of nothing else; write {statistic}")
+        return Figure("attainment", "") if statistic == "attainment" else Figure("rate", "goodput")
     percentile = _PERCENTILE.match(statistic)
-    if percentile and not float(percentile[1]):
-        raise ValueError(f"{text!r}: p0 is the smallest of so many, which has no interval; p50(ttft) has")
+    if percentile and not 0 < float(percentile[1]) / 100 < 1:
+        extreme = "largest" if float(percentile[1]) else "smallest"
+        raise ValueError(f"{text!r}: {statistic} is the {extreme} of so many, which has no interval; p50(ttft) has")
     if not percentile and statistic not in ("mean", "rate"):
         near = difflib.get_close_matches(statistic, _STATISTICS, 1, 0.0)
         raise ValueError(

@@ -46,6 +46,7 @@ def test_rules(text, rule):
         ("share(ok) > 99", "between 0% and 100%"),
         ("rate(requests) > 5", "such as 20/s"),
         ("attainment > high", "a share is wanted"),
+        ("goodput(ttft) > 5/s", "goodput is of nothing else; write goodput > 5/s"),
     ],
 )
 def test_a_bad_rule_shows_a_good_one(text, said):

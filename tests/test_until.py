@@ -44,6 +44,8 @@ def test_rules(text: str, figure: str, limit: float) -> None:
         ("ci(max(ttft)) < 5%", "no interval of 'max'"),
         ("ci(p99(icl)) < 5%", "unknown word 'icl'"),
         ("ci(p0(ttft)) < 5%", "p0 is the smallest"),
+        ("ci(p99.99999999999999999999(ttft)) < 5%", "is the largest of so many"),
+        ("ci(goodput(ttft)) < 5%", "goodput is of nothing else"),
         ("ci(p99(ttft)) < 5ms", "a share is wanted"),
         ("ci(p99(ttft)) < 5", "a share lies between"),
         ("ci(p99(ttft)) < 0%", "width 0"),

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from analysis import database, validity
+from analysis.rules.rule import percent
 from tests import spoilt
 from tests.fabricate import MS, START_NS, beat, realistic, request, step, write
 
@@ -251,3 +252,15 @@ def test_every_rule_is_documented():
         set(told)
         - {"limit_ports", "input_length", "arrivals_kolmogorov_smirnov", "arrivals_autocorrelation", "ttft_certain"}
     )
+
+
+def test_a_share_is_told_as_it_is_and_never_across_a_limit() -> None:
+    """Four digits, cut off and not rounded up; what floating point leaves of 14.3 % is 14.3 %."""
+    assert [percent(x) for x in (0.143, 0.57, 0.99, 0.98996, 0.999, 1.0)] == [
+        "14.3 %",
+        "57 %",
+        "99 %",
+        "98.99 %",
+        "99.9 %",
+        "100 %",
+    ]

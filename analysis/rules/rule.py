@@ -55,5 +55,5 @@ def ms(value: float) -> str:
 
 
 def percent(share: float) -> str:
-    """Never rounded across a limit of whole per cents: 98.96 % stays below 99 %."""
-    return f"{int(share * 10000) / 100:.4g} %"
+    """Never rounded across a limit of whole per cents: 98.996 % stays below 99 %, and 14.3 % is not 14.29 %."""
+    return f"{int(share * 10000 + 1e-9) / 100:.4g} %"

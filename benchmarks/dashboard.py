@@ -9,7 +9,6 @@ is two runs of one seed, one of them followed; which comes first alternates, so 
 
 from __future__ import annotations
 
-import json
 import shutil
 import socket
 import subprocess
@@ -22,7 +21,9 @@ from typing import Any
 
 import httpx
 
-from benchmarks.harness import Row, arguments, folder, machine, median, show
+from benchmarks import harness
+from benchmarks.harness import Row
+from benchmarks.processes import BenchmarkError
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = [
@@ -87,7 +88,7 @@ def _wait(client: httpx.Client, benchmark_id: str) -> str:
         state = str(client.get(f"/benchmarks/{benchmark_id}", params={"size": 0}).json()["state"])
         if state in OVER:
             if state != "completed":
-                raise SystemExit(f"{benchmark_id} is {state}")
+                raise BenchmarkError(f"{benchmark_id} is {state}")
             return state
         time.sleep(1)
 
@@ -106,8 +107,8 @@ def _follow(client: httpx.Client, benchmark_id: str, page: Any) -> int:
         time.sleep(1)
 
 
-def main() -> None:
-    parser = arguments(__doc__)
+def measure() -> None:
+    parser = harness.arguments(__doc__)
     parser.add_argument("--pairs", type=int, default=5)
     parser.add_argument("--rate", type=float, default=100, help="arrivals a second")
     parser.add_argument("--duration", type=float, default=20, help="seconds a run")
@@ -116,10 +117,10 @@ def main() -> None:
 
     path = next((p for name in BROWSERS if (p := shutil.which(name))), None)
     if path is None:
-        raise SystemExit("no Chromium on PATH (Debian: apt-get install chromium)")
-    made = machine()
+        raise BenchmarkError("no Chromium on PATH (Debian: apt-get install chromium)")
+    made = harness.machine()
     rows: list[Row] = []
-    with folder(options) as runs_dir, service(runs_dir) as client, sync_playwright() as play:
+    with harness.folder(options) as runs_dir, service(runs_dir) as client, sync_playwright() as play:
         browser = play.chromium.launch(executable_path=path, args=FLAGS)
         for pair in range(options.pairs):
             scenario = {
@@ -135,12 +136,9 @@ def main() -> None:
             rows.append(_row(str(pair + 1), found))
         browser.close()
     figures = [name for name in rows[0] if name != "pair"]
-    rows.append({"pair": "median"} | {name: median([row[name] for row in rows]) for name in figures})
-    if options.json:
-        print(json.dumps({"made": made, "rows": rows}, indent=2))
-        return
+    rows.append({"pair": "median"} | {name: harness.median([row[name] for row in rows]) for name in figures})
     note = "Lateness: issued less scheduled, of every send after 2 s of warm-up. Drawn: points that the followed page's chart had in the end."
-    print(show(f"A followed run at {options.rate:g}/s, {options.duration:g} s", made, rows, note))
+    harness.finish(options, f"A followed run at {options.rate:g}/s, {options.duration:g} s", made, rows, note)
 
 
 def _row(pair: str, found: dict[bool, Row]) -> Row:
@@ -151,4 +149,4 @@ def _row(pair: str, found: dict[bool, Row]) -> Row:
 
 
 if __name__ == "__main__":
-    main()
+    harness.main(measure)

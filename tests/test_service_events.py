@@ -72,12 +72,13 @@ def test_fifty_follow_one_run(tmp_path: Path) -> None:
     assert all(a.sent <= b.sent and a.elapsed_s <= b.elapsed_s for a, b in itertools.pairwise(live))
     assert {m.phase for m in live} >= {"step", "done"}
     for events in told:
-        assert [number for number, _, _ in events] == list(range(1, len(events) + 1))
+        assert [number for number, kind, _ in events if kind == "live"] == list(range(1, len(live) + 1))
         assert events == told[0]
         assert events[-1][1] == "end"
         assert events[-1][2]["state"] == "stopped"
     assert [e[1:] for e in parsed(again.text) if e[1] == "live"] == [e[1:] for e in told[0] if e[1] == "live"]
-    assert parsed(later.text)[0][0] == 4
+    assert [e for e in parsed(later.text) if e[1] == "live"] == [e for e in told[0] if e[1] == "live" and e[0] > 3]
+    assert parsed(later.text)[-1] == told[0][-1]
 
 
 def test_followers_have_a_limit(tmp_path: Path) -> None:
@@ -124,6 +125,39 @@ def test_one_reader_however_many_follow(tmp_path: Path) -> None:
         ("end", b'{"id": "x"}'),
     ]
     assert all(events == told[0] for events in told)
+
+
+def test_who_comes_back_to_another_reader_misses_nothing(tmp_path: Path) -> None:
+    """Readers see states at different moments, or not at all; what a follower has is counted in moments, and the end always comes."""
+    path = tmp_path / "progress.jsonl"
+    path.write_bytes(b'{"sent": 1}\n{"sent": 2}\n{"sent": 3}\n')
+
+    async def told(after: int) -> list[tuple[str, bytes]]:
+        feeds = Feeds(1)
+        events = feeds.follow("x", path, lambda: standing(State.INTERRUPTED), after)
+        return [(said.kind, said.data) async for said in events if said]
+
+    ends = [("state", b'{"state":"interrupted","position":null}'), ("end", b'{"id": "x"}')]
+    assert asyncio.run(told(2)) == [("live", b'{"sent": 3}'), *ends]
+    assert asyncio.run(told(3)) == ends
+    assert asyncio.run(told(9)) == ends
+
+
+def test_a_look_that_fails_is_taken_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Followers of a feed whose database was away for a moment are told the end all the same."""
+    monkeypatch.setattr(feed, "LOOK_S", 0.01)
+    asked: list[int] = []
+
+    def now() -> Standing:
+        asked.append(1)
+        if len(asked) == 1:
+            raise OSError("the database is away")
+        return standing(State.COMPLETED)
+
+    async def told() -> list[str]:
+        return [said.kind async for said in Feeds(1).follow("x", tmp_path / "none", now) if said]
+
+    assert asyncio.run(asyncio.wait_for(told(), 10)) == ["state", "end"]
 
 
 def test_a_long_past_is_thinned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ those who wait. A follower is a number, how far it has read: it costs no copy, n
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,17 +21,24 @@ QUIET_S = 15.0
 KEPT = 7200
 """Moments of a run that are kept for those who come late: an hour. Of a longer run every other one goes, again and again."""
 
+log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """One event: ``kind`` is live, state or end; ``data`` is JSON."""
+    """One event: ``kind`` is live, state or end; ``data`` is JSON. ``moments``: live events up to and with this one.
+
+    ``number`` counts what this reader said. The wire has ``moments``: it is the same for every reader of the file, so that a follower
+    who comes back to another one (all had left, or the service was started anew) is told what it missed, and the end in any case.
+    """
 
     number: int
+    moments: int
     kind: str
     data: bytes
 
     def wire(self) -> bytes:
-        return b"id: %d\nevent: %s\ndata: %s\n\n" % (self.number, self.kind.encode(), self.data)
+        return b"id: %d\nevent: %s\ndata: %s\n\n" % (self.moments, self.kind.encode(), self.data)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +58,7 @@ class Feed:
         self._standing = standing
         self._said: list[Said] = []
         self._number = 0
+        self._moments = 0
         self._at_bytes = 0
         self._state: bytes = b""
         self._changed = asyncio.Condition()
@@ -65,13 +74,14 @@ class Feed:
             self._task.cancel()
 
     async def follow(self, after: int) -> AsyncIterator[Said | None]:
-        """Events with a number above ``after``, as they come, the past first; None where nothing came for a while."""
-        last = after
+        """Events as they come, the past first, live ones after the first ``after`` of the run; None where nothing came for a while."""
+        last = 0
         while True:
             fresh = [said for said in self._said[self._place(last) :] if said.number > last]
             for said in fresh:
-                yield said
                 last = said.number
+                if said.kind != "live" or said.moments > after:
+                    yield said
             if fresh:
                 continue
             if self._over:
@@ -97,25 +107,33 @@ class Feed:
 
     async def _read(self) -> None:
         while not self._over:
-            standing = await asyncio.to_thread(self._standing)
-            lines = await asyncio.to_thread(self._lines)
-            async with self._changed:
-                for line in lines:
-                    self._say("live", line)
-                told = orjson.dumps({"state": standing.state, "position": standing.position})
-                if told != self._state:
-                    self._state = told
-                    self._say("state", told)
-                if standing.state in OVER:
-                    self._say("end", standing.benchmark)
-                    self._over = True
-                self._changed.notify_all()
+            try:
+                await self._look()
+            except Exception:
+                # A database that is away for a moment must not leave the followers waiting for ever.
+                log.exception("a feed stumbled")
             if not self._over:
                 await asyncio.sleep(LOOK_S)
 
+    async def _look(self) -> None:
+        standing = await asyncio.to_thread(self._standing)
+        lines = await asyncio.to_thread(self._lines)
+        async with self._changed:
+            for line in lines:
+                self._moments += 1
+                self._say("live", line)
+            told = orjson.dumps({"state": standing.state, "position": standing.position})
+            if told != self._state:
+                self._state = told
+                self._say("state", told)
+            if standing.state in OVER:
+                self._say("end", standing.benchmark)
+                self._over = True
+            self._changed.notify_all()
+
     def _say(self, kind: str, data: bytes) -> None:
         self._number += 1
-        self._said.append(Said(self._number, kind, data))
+        self._said.append(Said(self._number, self._moments, kind, data))
         if len(self._said) > KEPT:
             self._said = [said for n, said in enumerate(self._said) if n % 2 or said.kind != "live"]
 

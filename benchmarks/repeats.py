@@ -21,11 +21,11 @@ from numpy.typing import NDArray
 
 from analysis.differences.laws import student_ppf
 from analysis.repeats.estimate import Estimate, of_quantile
-from analysis.repeats.judge import effective, least_n
+from analysis.repeats.judge import effective
 from analysis.repeats.spread import Spread, decompose
 from benchmarks import harness
 from benchmarks.harness import Row
-from generator.until import LEAST
+from generator.until import LEAST, least_n
 
 SERVICE_MS, BUSY, BEFORE_MS = 10.0, 0.5, 40.0
 _TRUTH_RUNS = 400

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 from console.live import span
@@ -82,7 +81,7 @@ def _too_few(planned: Planned, rule: until.Until) -> list[str]:
     p = rule.figure.probability
     if p is None:
         return []
-    least = math.ceil(math.log(0.05) / math.log(p))
+    least = until.least_n(p)
     few = [
         f"step {need_step.name!r} sends about {need.requests:,.0f}"
         for need_step, need in zip(planned.plan.steps, planned.needs.steps, strict=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 import re
 from dataclasses import dataclass
 
@@ -48,6 +49,13 @@ class Until:
     text: str
     figure: Figure
     limit: float
+
+
+def least_n(p: float | None) -> int:
+    """The smallest n whose largest value lies above a percentile with 95 % confidence, as ``least_n`` of macros.sql; of a percentile below
+    the median the smallest value below it. 1 for what is none.
+    """
+    return 1 if p is None else math.ceil(math.log(0.05) / math.log(max(p, 1 - p)))
 
 
 def parse(text: str) -> Until:

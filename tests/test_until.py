@@ -59,6 +59,11 @@ def test_what_is_no_rule_says_what_is(text: str, said: str) -> None:
     assert said in str(e.value)
 
 
+def test_both_tails_take_as_many() -> None:
+    """p99 and p1 are 299 requests from having a bound, the median 5."""
+    assert [until.least_n(p) for p in (0.99, 0.01, 0.5, None)] == [299, 299, 5, 1]
+
+
 @given(st.text(max_size=40))
 def test_no_text_breaks_the_reader(text: str) -> None:
     """Any text is a rule or a ValueError."""

@@ -15,7 +15,7 @@ from analysis.repeats.estimate import Estimate, Values
 from analysis.repeats.measured import LATENCIES, Key, Measured, gaps, measured
 from analysis.repeats.spread import Spread, decompose
 from generator import until
-from generator.until import Figure, Until
+from generator.until import Figure, Until, least_n
 
 Row = dict[str, Any]
 
@@ -184,11 +184,6 @@ def _spread(found: Spread) -> Row:
         "shown": found.shown,
         "interval_by": "runs" if found.by_runs else "requests",
     }
-
-
-def least_n(p: float | None) -> int:
-    """The smallest n that bounds a percentile from above with 95 % confidence, as ``least_n`` of macros.sql; 1 for what is none."""
-    return 1 if p is None else math.ceil(math.log(0.05) / math.log(p))
 
 
 def _reached(rule: Until, figures: Sequence[Row]) -> Row:

@@ -145,7 +145,8 @@ def rule_text(rule: Row) -> str:
     """``ci(p99(ttft)) is 7.3 % of at most 5 %``."""
     name = rule["rule"].partition("<")[0].strip()
     if rule["half_width_share"] is None:
-        return f"{name} is not known: {rule['withheld'] or 'nothing was measured'}"
+        why = "nothing was measured" if rule["load"] is None else "the figure is 0, and nothing is a share of that"
+        return f"{name} is not known: {rule['withheld'] or why}"
     return f"{name} is {share(rule['half_width_share'])}, asked for {share(rule['limit'])}"
 
 

@@ -183,6 +183,13 @@ def test_the_budget_is_that_of_all_together(tmp_path: Path) -> None:
     assert done.ended.why == "budget"
 
 
+def test_why_a_rule_is_not_known() -> None:
+    """What was measured and came to 0 is not told as what was not measured."""
+    rule = {"rule": "ci(attainment) < 5%", "limit": 0.05, "half_width_share": None, "withheld": None}
+    assert "nothing was measured" in repeated.rule_text(rule | {"load": None})
+    assert "the figure is 0" in repeated.rule_text(rule | {"load": "40/s"})
+
+
 def test_time_is_kept(tmp_path: Path) -> None:
     """No repetition is begun that would end later than `within`, as long as the last one took."""
     done, _ = repeat(tmp_path, Runner(tmp_path, [20]), {}, "repeat={times: 5, within: 1ms}")

@@ -164,6 +164,8 @@ class Desk:
         self.in_flight.add(stream)
         self.unrecorded[stream.step_id] += 1
         stream.in_flight = len(self.in_flight)
+        if self._tripwires is not None:
+            self._tripwires.sent(stream, self._worker_id)
         self.transports[stream.target.name].send(stream)
         counters[_SENT] += 1
         if stream.cancel is not None:

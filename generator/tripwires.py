@@ -1,6 +1,6 @@
 """Rules that may stop a run while it goes: workers count, the coordinator judges.
 
-A rule is turned into "how many of the requests that ended are on its wrong side", which counts exactly: p99(ttft) < 800ms is broken
+A rule is turned into "how many of the requests are on its wrong side", which counts exactly: p99(ttft) < 800ms is broken
 where more than 1 % take 800 ms or longer. Nothing is approximated by bins, and nothing is counted where no rule asks for it. Counts
 live in an mmapped file of float64, a cell for each worker, rule and step: each number has one writer, and steps that overlap
 (``drain: none``) keep apart. The final judgement is SQL's, on all facts; this one only ever decides to stop.
@@ -23,10 +23,12 @@ from generator.thresholds import Rule, Threshold
 if TYPE_CHECKING:
     from generator.stream import Stream
 
-N, WRONG, SUM, SQUARES = range(4)
-"""Requests that count; of these on the wrong side of the rule; the sum of their figures in ms, and of the figures' squares."""
+N, WRONG, SUM, SQUARES, OPEN = range(5)
+"""Requests that count; of these on the wrong side of the rule; the sum of their figures in ms, and of the figures' squares; requests that
+have no end yet.
+"""
 
-_WIDTH = 4
+_WIDTH = 5
 CHANCE = 0.001
 """How unlikely the wrong ones must be under a rule that just holds. Far below 5 %, because it is asked again at every look."""
 
@@ -40,7 +42,7 @@ _MS = 1e6
 
 @dataclass(frozen=True, slots=True)
 class Broken:
-    """A rule that has been broken beyond chance. ``requests`` ended by then, ``wrong`` of them on the wrong side. ``figure``: the share of
+    """A rule that has been broken beyond chance. ``requests`` were looked at, ``wrong`` of them on the wrong side. ``figure``: the share of
     ``wrong`` (ms for a mean), held against ``limit``, the most that the rule allows. ``told`` says it in words.
     """
 
@@ -59,7 +61,7 @@ class Broken:
 
 
 class Tripwires:
-    """``closed`` is told of each recorded request, in a worker; ``broken`` is asked several times a second, by the coordinator."""
+    """``sent`` and ``closed`` are told of each recorded request, in a worker; ``broken`` is asked several times a second, by the coordinator."""
 
     def __init__(self, path: Path, plan: Plan, create: bool = False) -> None:
         self._rules = [(rule, thresholds.parse(rule.text)) for rule in plan.thresholds if rule.abort]
@@ -77,15 +79,23 @@ class Tripwires:
         self._judges = [_judge(threshold, plan.slo or {}) for _, threshold in self._rules]
         self._about: dict[tuple[int, str, str], list[int]] = {}
 
+    def sent(self, stream: Stream, worker: int) -> None:
+        """One request was sent, which will have an end."""
+        if _counts(stream):
+            for number in self._numbers(stream):
+                self._table[self._at(worker, number, stream.step_id) + OPEN] += 1
+
     def closed(self, stream: Stream, outcome: str, worker: int) -> None:
-        """One request has its end, or was dropped."""
-        if stream.phase != "main" or stream.step is None or stream.cancel is not None:
+        """One request has its end, or was dropped and never sent."""
+        if not _counts(stream):
             return
+        table = self._table
         for number in self._numbers(stream):
+            at = self._at(worker, number, stream.step_id)
+            if outcome != "dropped":
+                table[at + OPEN] -= 1
             counts, wrong, figure_ms = self._judges[number](stream, outcome)
             if counts:
-                at = self._at(worker, number, stream.step_id)
-                table = self._table
                 table[at + N] += 1
                 table[at + WRONG] += wrong
                 table[at + SUM] += figure_ms
@@ -98,7 +108,9 @@ class Tripwires:
                 if (rule.steps is not None and step_id not in rule.steps) or since_ns < rule.delay_ns:
                     continue
                 cells = [self._at(worker, number, step_id) for worker in range(self._workers)]
-                n, wrong, total, squares = (sum(self._table[at + k] for at in cells) for k in range(_WIDTH))
+                n, wrong, total, squares, open_ = (sum(self._table[at + k] for at in cells) for k in range(_WIDTH))
+                if _ends_early(threshold):
+                    n += max(0, open_)
                 found = _verdict(threshold, int(n), int(wrong), total, squares)
                 if found is not None:
                     figure, limit, told = found
@@ -127,6 +139,10 @@ class Tripwires:
 def opened(path: Path, plan: Plan, create: bool = False) -> Tripwires | None:
     """None where no rule of the plan may stop it."""
     return Tripwires(path, plan, create) if any(rule.abort for rule in plan.thresholds) else None
+
+
+def _counts(stream: Stream) -> bool:
+    return stream.phase == "main" and stream.step is not None and stream.cancel is None
 
 
 # -- what a request counts for ------------------------------------------------------------------------------------------------
@@ -216,8 +232,16 @@ def _verdict(rule: Threshold, n: int, wrong: int, total: float, squares: float) 
     allowed = _allowed(rule)
     if wrong == 0 or likely(wrong, n, allowed) >= CHANCE:
         return None
-    told = f"{wrong:,} of {n:,} requests that had ended {_fault(rule)}, {wrong / n:.2%}; {allowed:.2%} may"
+    whom = "requests, those in flight included," if _ends_early(rule) else "requests that had ended"
+    told = f"{wrong:,} of {n:,} {whom} {_fault(rule)}, {wrong / n:.2%}; {allowed:.2%} may"
     return wrong / n, allowed, told
+
+
+def _ends_early(rule: Threshold) -> bool:
+    """Whether the wrong side may end sooner than the right one: a refusal comes at once, a good answer takes its time. What has ended is then
+    no fair sample of what was asked, so what is in flight counts as right until it has ended. Of a limit from above the right ones end first.
+    """
+    return rule.statistic in ("share", "attainment") or (rule.statistic != "mean" and rule.operator in (">", ">="))
 
 
 def _fault(rule: Threshold) -> str:

@@ -104,6 +104,22 @@ def test_what_does_not_count(stream: Any, tmp_path: Path) -> None:
     assert wires.broken(long_ago()) is None
 
 
+def test_what_ends_first_is_no_fair_sample(tmp_path: Path) -> None:
+    """Five refusals are all that has ended, but of 1,000 requests: less than 1 %. Once the others have ended badly, too, it is broken."""
+    wires, _ = made(tmp_path, Rule("share(failed) < 1%", abort=True), Rule("p50(ttft) < 20ms", abort=True))
+    for _ in range(1000):
+        wires.sent(ended(), 0)
+    for _ in range(5):
+        wires.closed(ended(), "rate_limited", 0)
+    assert wires.broken(long_ago()) is None
+    for _ in range(40):
+        wires.closed(ended(), "rate_limited", 0)
+    found = wires.broken(long_ago())
+    assert found is not None
+    assert (found.requests, found.wrong) == (1000, 45)
+    assert "45 of 1,000 requests, those in flight included, failed" in found.told
+
+
 def test_failed_requests_have_no_latency(tmp_path: Path) -> None:
     """As in the report, a percentile is over what ended ok."""
     wires, _ = made(tmp_path, Rule("p50(ttft) < 20ms", abort=True))

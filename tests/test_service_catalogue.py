@@ -13,10 +13,11 @@ from alembic.migration import MigrationContext
 from services import QUICK, client, over, settings, submitted
 from store_servers import postgresql
 
+from console.web import importing
 from console.web.catalogue.database import opened
 from console.web.catalogue.deliveries import Deliveries
 from console.web.catalogue.store import Filter, Point, Store
-from console.web.catalogue.tables import Base, BenchmarkRow
+from console.web.catalogue.tables import Base, BenchmarkRow, storable
 from console.web.states import Event, State
 from generator.errors import RunFolderError
 
@@ -153,3 +154,16 @@ def test_a_database_that_cannot_be_opened_is_told_without_its_password(wrong: st
         opened(wrong)
     assert "s3cret" not in str(told.value)
     assert told.value.__cause__ is None
+
+
+def test_only_folders_that_can_be_an_id_are_looked_at(tmp_path: Path) -> None:
+    """Others could be listed and never asked for, and PostgreSQL would refuse the long ones."""
+    for name in ("good-1", ".service", "a b", "x" * 101):
+        (tmp_path / name).mkdir()
+    assert importing.names(tmp_path) == {"good-1"}
+
+
+def test_words_of_a_target_fit_any_database() -> None:
+    """PostgreSQL refuses U+0000 in a text, and a text that is longer than its column."""
+    assert storable("a\0b") == "a\ufffdb"
+    assert storable("m" * 300, 200) == "m" * 200

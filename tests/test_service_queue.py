@@ -127,3 +127,36 @@ def test_a_service_that_is_told_to_end_lets_runs_seal(tmp_path: Path) -> None:
     with served(tmp_path) as s:
         assert over(s.client, going)["state"] == "interrupted"
         assert one(s.client, going, size=1)["results"]["total"] > 0
+
+
+def test_an_end_that_could_not_be_kept_is_kept_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A database that is away when a run ends costs a moment, not the benchmark and not its place in the queue."""
+    with client(settings(tmp_path)) as c:
+        store = c.app.state.service.store
+        move, failed = store.move, []
+
+        def away(benchmark_id: str, event: Event, **values: Any) -> bool:
+            if event is Event.END and not failed:
+                failed.append(benchmark_id)
+                raise OSError("the database is away")
+            return bool(move(benchmark_id, event, **values))
+
+        monkeypatch.setattr(store, "move", away)
+        benchmark_id = submitted(c, scenario=QUICK, name="a")
+        assert over(c, benchmark_id)["state"] == "completed"
+        assert failed == [benchmark_id]
+        until(lambda: not c.app.state.service.queue.running(), "nothing that is thought to run")
+
+
+def test_what_began_meanwhile_is_not_deleted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between the look at its state and the deletion its turn may come: then it is refused, not pulled from under its process."""
+    with client(settings(tmp_path)) as c:
+        going = submitted(c, scenario=LONG, name="a")
+        reached(c, going, "running")
+        waiting = submitted(c, scenario=LONG, name="b")
+        monkeypatch.setattr(c.app.state.service.queue, "withdraw", lambda _: False)
+        assert c.delete(f"/benchmarks/{waiting}").status_code == 409
+        monkeypatch.undo()
+        assert c.delete(f"/benchmarks/{waiting}").status_code == 204
+        c.post(f"/benchmarks/{going}/stop")
+        over(c, going)

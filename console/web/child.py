@@ -39,7 +39,7 @@ def main(what: str, folder: Path, runs_dir: Path, run_id: str) -> int:
     except OpenloopError as e:
         found = {"code": e.exit_code, "error": str(e)}
     except Exception as e:  # noqa: BLE001 - whatever it is, the service must learn of it; its log has the rest
-        traceback.print_exc()
+        sys.stderr.write(_without_values(traceback.format_exc()))
         found = {"code": exits.FAULT, "error": f"internal error: {type(e).__name__}: {e}"}
     if found.get("error"):
         found["error"] = _without_values(str(found["error"]))

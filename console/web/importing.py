@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from console.web.catalogue.tables import BenchmarkRow
+from console.web.catalogue.tables import BenchmarkRow, storable
+from console.web.shapes import RUN_ID
 from console.web.states import State
 from generator.errors import RunFolderError
 from generator.run_dir import RunDir
+
+_ID = re.compile(RUN_ID)
 
 _STILL_S = 600.0
 """A run that is neither sealed nor wrote a line of its journal for so long has been left by its process."""
@@ -20,9 +24,9 @@ _JUDGING_S = 60.0
 
 
 def names(runs_dir: Path) -> set[str]:
-    """Names of the folders there, run or not; hidden ones are the service's own."""
+    """Names of the folders there, run or not, that can be an id; hidden ones are the service's own."""
     try:
-        return {entry.name for entry in runs_dir.iterdir() if not entry.name.startswith(".")}
+        return {entry.name for entry in runs_dir.iterdir() if _ID.fullmatch(entry.name)}
     except OSError:
         return set()
 
@@ -62,7 +66,7 @@ def _row(run: RunDir, manifest: dict[str, Any]) -> BenchmarkRow:
         name=str(manifest.get("name") or run.run_id)[:100],
         state=State.INTERRUPTED if cut else State.COMPLETED,
         origin="cli",
-        model=next((str(t["model"])[:200] for t in targets if t.get("model")), None),
+        model=next((storable(str(t["model"]), 200) for t in targets if t.get("model")), None),
         target=", ".join(str(t.get("url")) for t in targets) or None,
         created_ms=created_ms,
         started_ms=created_ms,

@@ -17,7 +17,7 @@ from typing import Any
 from console import exits
 from console.web import runs
 from console.web.catalogue.store import Point, Store
-from console.web.catalogue.tables import BenchmarkRow
+from console.web.catalogue.tables import BenchmarkRow, storable
 from console.web.runs import Child
 from console.web.settings import Settings
 from console.web.states import Event, State
@@ -49,6 +49,8 @@ class Queue:
         self._lanes: dict[str, list[str]] = {}
         self._deadline_s: dict[str, float] = {}
         self._cut: set[str] = set()
+        self._starting = threading.Lock()
+        """Held while a benchmark is running and has no process yet: who would stop it waits until there is one to stop."""
         self._wake = threading.Event()
         self._closing = False
         self._thread = threading.Thread(target=self._work, name="queue", daemon=True)
@@ -62,8 +64,7 @@ class Queue:
             if row.pid is None or not left.alive():
                 self._seal(row.id)
             else:
-                # Its input closed with that service, so it drains and seals by itself.
-                left.interrupt()
+                # Its input closed with that service, so it drains and seals by itself; told again, it would cut what is in flight.
                 self._children[row.id] = left
                 self._deadline_s[row.id] = time.monotonic() + _OVERTIME_S
         self._thread.start()
@@ -121,16 +122,17 @@ class Queue:
     def _launch(self, row: BenchmarkRow) -> bool:
         folder = self.folder(row.id)
         try:
-            if not self._store.move(row.id, Event.START, started_ms=now_ms()):
-                return False
-            child = runs.start("run", folder, self._settings.runs_dir.resolve(), row.id, row.env_names)
+            with self._starting:
+                if not self._store.move(row.id, Event.START, started_ms=now_ms()):
+                    return False
+                child = runs.start("run", folder, self._settings.runs_dir.resolve(), row.id, row.env_names)
+                self._children[row.id] = child
         except OSError as e:
             self._end(row.id, Event.FAIL, error=f"its process could not be started: {e.strerror}")
             return False
-        self._store.set(row.id, pid=child.pid, pid_created_s=child.created_s)
-        self._children[row.id] = child
         self._lanes[row.id] = row.lanes
         self._deadline_s[row.id] = time.monotonic() + self._settings.limits.duration_s + _OVERTIME_S
+        self._store.set(row.id, pid=child.pid, pid_created_s=child.created_s)
         return True
 
     # -- stop -----------------------------------------------------------------------------------------------------------------
@@ -143,28 +145,38 @@ class Queue:
 
     def stop(self, benchmark_id: str) -> bool:
         """Whether there was something to stop. What was sent is drained, judged and kept; asked again, what is in flight is cut."""
-        if self._store.move(benchmark_id, Event.STOP, only=State.QUEUED, ended_ms=now_ms(), figured=True):
-            self._over(benchmark_id)
+        if self.withdraw(benchmark_id):
             return True
-        child = self._children.get(benchmark_id)
+        with self._starting:
+            child = self._children.get(benchmark_id)
         if child is None:
             return benchmark_id in self._sealing
         self._store.set(benchmark_id, stop_asked=True)
         child.interrupt()
         return True
 
+    def withdraw(self, benchmark_id: str) -> bool:
+        """Out of the queue; False where it is not in it (any more)."""
+        if not self._store.move(benchmark_id, Event.STOP, only=State.QUEUED, ended_ms=now_ms(), figured=True):
+            return False
+        self._over(benchmark_id)
+        return True
+
     # -- end ------------------------------------------------------------------------------------------------------------------
 
     def _reap(self) -> None:
-        for benchmark_id, child in list(self._children.items()):
-            if not child.alive():
-                del self._children[benchmark_id]
-                self._deadline_s.pop(benchmark_id, None)
-                self._ended(benchmark_id)
-        for benchmark_id, child in list(self._sealing.items()):
-            if not child.alive():
-                del self._sealing[benchmark_id]
-                self._sealed(benchmark_id)
+        for children, over in ((self._children, self._ended), (self._sealing, self._sealed)):
+            for benchmark_id, child in list(children.items()):
+                if child.alive():
+                    continue
+                try:
+                    over(benchmark_id)
+                except Exception:
+                    # Where the database is away, a later look tells it again; the others do not wait for this one.
+                    log.exception("%s: its end could not be kept", benchmark_id)
+                    time.sleep(1)
+                else:
+                    del children[benchmark_id]
 
     def _ended(self, benchmark_id: str) -> None:
         said = runs.ended(self.folder(benchmark_id))
@@ -217,10 +229,13 @@ class Queue:
             self._store.set_figures(benchmark_id, said["figures"], points)
 
     def _end(self, benchmark_id: str, event: Event, **values: Any) -> None:
-        self._cut.discard(benchmark_id)
-        self._lanes.pop(benchmark_id, None)
+        if values.get("error") is not None:
+            values["error"] = storable(values["error"])
         self._store.move(benchmark_id, event, ended_ms=now_ms(), pid=None, **values)
         self._over(benchmark_id)
+        self._cut.discard(benchmark_id)
+        self._lanes.pop(benchmark_id, None)
+        self._deadline_s.pop(benchmark_id, None)
 
     def folder(self, benchmark_id: str) -> Path:
         return self._settings.own_dir / "benchmarks" / benchmark_id

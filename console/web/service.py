@@ -20,7 +20,7 @@ from console.web import admission, submission, webhooks
 from console.web.box import Answer, Boxes
 from console.web.catalogue.deliveries import Deliveries
 from console.web.catalogue.store import Filter, Store
-from console.web.catalogue.tables import FIGURES, BenchmarkRow
+from console.web.catalogue.tables import FIGURES, BenchmarkRow, storable
 from console.web.feed import Feeds, Said, Standing
 from console.web.librarian import Librarian
 from console.web.queue import Queue, now_ms
@@ -127,7 +127,7 @@ class Service:
             name=facts["name"],
             state=State.QUEUED,
             origin="api",
-            model=facts["model"],
+            model=storable(facts["model"], 200) if facts["model"] else None,
             provider=facts["provider"],
             target=facts["target"],
             created_ms=now_ms(),
@@ -168,8 +168,8 @@ class Service:
         row, _ = self._found(benchmark_id)
         if row.state == State.RUNNING:
             raise ConflictError(f"{benchmark_id} is running; stop it first")
-        if row.state == State.QUEUED:
-            self.queue.stop(benchmark_id)
+        if row.state == State.QUEUED and not self.queue.withdraw(benchmark_id):
+            raise ConflictError(f"{benchmark_id} has begun just now; stop it first")
         self.store.drop(benchmark_id)
         for folder in (self.settings.runs_dir / benchmark_id, self.queue.folder(benchmark_id)):
             shutil.rmtree(folder, ignore_errors=True)

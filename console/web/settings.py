@@ -22,7 +22,6 @@ class Limits:
     workers: int = 16
     queue: int = 100
     followers: int = 500
-    page: int = 500
     rows: int = 10_000
     answer_bytes: int = 64_000_000
     query_s: float = 30.0

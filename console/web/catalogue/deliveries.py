@@ -31,7 +31,7 @@ class Deliveries:
             asked = select(BenchmarkRow.id, BenchmarkRow.webhook).where(
                 BenchmarkRow.webhook.is_not(None), BenchmarkRow.state.in_(OVER), BenchmarkRow.id.not_in(told)
             )
-            return [(row[0], row[1]) for row in s.execute(asked)]
+            return [(number, url) for number, url in s.execute(asked) if url is not None]
 
     def due(self, now_ms: int) -> Sequence[DeliveryRow]:
         with self._session() as s:

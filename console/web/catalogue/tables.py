@@ -71,6 +71,11 @@ class BenchmarkRow(Base):
     __table_args__ = (Index(None, "state", "created_ms"), Index(None, "name", "created_ms"))
 
 
+def storable(text: str, most_chars: int = 10_000) -> str:
+    """``text`` as any database takes it: PostgreSQL refuses U+0000, which a target's words may hold, and what is too long."""
+    return text.replace("\0", "\ufffd")[:most_chars]
+
+
 class TagRow(Base):
     __tablename__ = "tags"
 

@@ -206,6 +206,8 @@ def test_a_plan_is_made_without_running_it(asked: Asked) -> None:
         ({}, "nothing to run"),
         ({"scenario": ""}, "empty"),
         ({"scenario": "[1, 2]"}, "mapping"),
+        ({"scenario": "a: " + "[" * 3000}, "too deep"),
+        ({"scenario": 'target: {url: simulator, body: {a: "\\uD800"}}\nsteps: [{concurrency: 1, requests: 1}]'}, "cannot be written"),
         ({"scenario": {"steps": [{"rate": "5/s", "duration": "1s"}]}}, "no target"),
         ({"scenario": QUICK, "concurrency": 1, "rate": "5/s"}, "closed or open"),
         ({"scenario": QUICK, "overrides": {"steps.7.rate": "5/s"}}, "numbered from 0"),

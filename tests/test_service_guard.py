@@ -174,3 +174,14 @@ def test_logging_in(tmp_path: Path) -> None:
         assert c.get("/benchmarks").status_code == 200
         assert c.post("/logout").status_code == 303
         assert c.get("/benchmarks").status_code == 401
+
+
+def test_the_cookie_stays_inside_tls(tmp_path: Path) -> None:
+    """Behind a proxy that ends TLS the cookie is Secure; on plain HTTP it could not come back if it were."""
+    with TestClient(
+        create_app(settings(tmp_path, token=TOKEN)), base_url="http://127.0.0.1", follow_redirects=False
+    ) as c:
+        plain = c.post("/login", data={"token": TOKEN}).headers["set-cookie"]
+        proxied = c.post("/login", data={"token": TOKEN}, headers={"x-forwarded-proto": "https"}).headers["set-cookie"]
+    assert ("Secure" in plain, "Secure" in proxied) == (False, True)
+    assert "HttpOnly" in proxied

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import hypothesis
@@ -59,3 +62,10 @@ def test_no_fault_and_no_undocumented_answer(api: Any) -> None:
         holds()
         tried += 1
     assert tried > 20
+
+
+def test_every_reference_leads_somewhere(tmp_path: Path) -> None:
+    """A schema that is named is in the document."""
+    document = json.dumps(create_app(settings(tmp_path)).openapi())
+    named = set(re.findall(r"#/components/schemas/([A-Za-z_]+)", document))
+    assert named <= json.loads(document)["components"]["schemas"].keys()

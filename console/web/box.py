@@ -25,6 +25,8 @@ from generator.errors import MachineError, OpenloopError, QueryError, RunFolderE
 PACKAGES = str(Path(__file__).resolve().parents[2])
 _KEPT = ("PATH", "LANG", "LC_ALL", "TZ", "HOME", "TMPDIR", "LD_LIBRARY_PATH", "VIRTUAL_ENV")
 _PATIENCE_S = 30.0
+_WAITING = 5
+"""Times ``most``: more than so many that wait would take all threads of the service, and with them every other answer."""
 
 KINDS: dict[str, type[OpenloopError]] = {
     kind.__name__: kind for kind in (ScenarioError, MachineError, QueryError, RunFolderError)
@@ -33,6 +35,9 @@ KINDS: dict[str, type[OpenloopError]] = {
 
 class BusyError(OpenloopError):
     """As many are at work as may be; later it goes through."""
+
+
+_BUSY = "the service is busy with other reports and queries; ask again in a moment"
 
 
 class ExceededError(QueryError):
@@ -55,10 +60,11 @@ def environment(names: Mapping[str, str] | None = None) -> dict[str, str]:
 
 
 class Boxes:
-    """At most ``most`` at a time; others wait for their turn, but not for ever."""
+    """At most ``most`` at a time; some others wait for their turn, but not for ever."""
 
     def __init__(self, most: int) -> None:
         self._turns = threading.BoundedSemaphore(most)
+        self._places = threading.BoundedSemaphore(most * (1 + _WAITING))
 
     def ask(
         self,
@@ -73,8 +79,23 @@ class Boxes:
 
         Raises what the job raised, ExceededError for a limit, BusyError when no turn came.
         """
+        if not self._places.acquire(blocking=False):
+            raise BusyError(_BUSY)
+        try:
+            return self._in_turn(job, limit_s, memory_bytes, answer_bytes, env)
+        finally:
+            self._places.release()
+
+    def _in_turn(
+        self,
+        job: Mapping[str, Any],
+        limit_s: float,
+        memory_bytes: int | None,
+        answer_bytes: int,
+        env: Mapping[str, str] | None,
+    ) -> Answer:
         if not self._turns.acquire(timeout=_PATIENCE_S):
-            raise BusyError("the service is busy with other reports and queries; ask again in a moment")
+            raise BusyError(_BUSY)
         try:
             told = {
                 "job": dict(job),

@@ -32,6 +32,8 @@ def _plan(job: Job) -> Done:
         return _planned(job)
     except ScenarioError as e:
         raise ScenarioError(_as_asked(str(e))) from None
+    except RecursionError:
+        raise ScenarioError("scenario: too deep; a scenario has few levels") from None
 
 
 def _as_asked(text: str) -> str:
@@ -71,6 +73,11 @@ def _planned(job: Job) -> Done:
         "plan": json.loads(forecast.as_json(planned)),
         "text": forecast.as_text(planned),
     }
+    try:
+        orjson.dumps(facts)
+    except TypeError as e:
+        # YAML's escapes can write half of a surrogate pair, which is no character and has no UTF-8.
+        raise ScenarioError(f"scenario: a text in it cannot be written: {e}") from None
     return facts, b""
 
 

@@ -23,6 +23,7 @@ _OF_LOAD = ("concurrency", "rate", "duration", "requests", "input_tokens", "outp
 
 def asked(form: Submission, settings: Settings, own: Path | None) -> dict[str, Any]:
     """``shipped`` or ``text`` with ``base``, ``flags`` and ``sets``. Raises ScenarioError where the form contradicts itself."""
+    _plain(form)
     flags = {name: _flag(value) for name in (*_OF_TARGET, *_OF_LOAD) if (value := getattr(form, name)) is not None}
     sets = [f"{path}={json.dumps(value)}" for path, value in form.overrides.items()]
     told: dict[str, Any] = {"flags": flags, "sets": sets, "base": str(settings.data_dir or "/nonexistent")}
@@ -68,6 +69,18 @@ def _smallest(form: Submission, settings: Settings, flags: dict[str, Any]) -> di
 def _flag(value: Any) -> str:
     """As it would stand on the command line."""
     return ",".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _plain(form: Submission) -> None:
+    """Raises ScenarioError for what is deeper than any scenario, or no text: JSON can hold half of a surrogate pair."""
+    try:
+        json.dumps([form.scenario, form.overrides], ensure_ascii=False).encode()
+        if isinstance(form.scenario, dict):
+            _yaml(form.scenario)
+    except RecursionError:
+        raise ScenarioError("the scenario: too deep; a scenario has few levels") from None
+    except UnicodeEncodeError as e:
+        raise ScenarioError(f"the scenario: {e.object[e.start]!r} is no character (half of a surrogate pair)") from None
 
 
 def _yaml(value: dict[str, Any]) -> str:

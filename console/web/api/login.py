@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from typing import Annotated
 
+import anyio
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import RedirectResponse, Response
 
@@ -19,13 +19,13 @@ _WEEK_S = 7 * 86_400
 
 
 @router.post("/login")
-def login(request: Request, asked: Asked, token: Annotated[str, Form(max_length=500)]) -> Response:
+async def login(request: Request, asked: Asked, token: Annotated[str, Form(max_length=500)]) -> Response:
     """303 to the dashboard with the cookie; 303 back to the login page with ?wrong=1, a moment later, for a wrong token."""
     wanted = asked.settings.token
     if wanted is None:
         return RedirectResponse("/ui/", 303)
     if not guard.same(token.strip(), wanted):
-        time.sleep(_SLOW_S)
+        await anyio.sleep(_SLOW_S)  # holds no thread, so that whoever guesses holds up nobody
         if "text/html" not in request.headers.get("accept", ""):
             return answers.problem(401, "that is not the token")
         return RedirectResponse("/ui/login?wrong=1", 303)
@@ -36,7 +36,8 @@ def login(request: Request, asked: Asked, token: Annotated[str, Form(max_length=
         max_age=_WEEK_S,
         httponly=True,
         samesite="strict",
-        secure=request.url.scheme == "https",
+        # A proxy in front ends TLS and says so. Who lies about it only keeps a cookie of his own from coming back.
+        secure="https" in (request.url.scheme, request.headers.get("x-forwarded-proto")),
     )
     return response
 

@@ -8,9 +8,11 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import fabricate
 import pyarrow.parquet as pq
+import pymongo.errors
 import pytest
 import store_servers
 import stores_kept
@@ -27,7 +29,7 @@ from stores_kept import (
     stored,
 )
 
-from console.stores import address, store, tables
+from console.stores import address, mongo, parquet, store, tables
 from generator.errors import RunFolderError, StoreError
 from generator.run_dir import RunDir
 
@@ -203,6 +205,40 @@ def test_of_two_exports_at_a_time_one_counts(place: Place, longer: RunDir, monke
     once = pieces(url, "requests")
     export(longer, url)
     assert pieces(url, "requests") == once
+
+
+def test_a_commit_whose_answer_is_lost_keeps_its_rows(
+    place: Place, longer: RunDir, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The run was told to be there, and the connection broke before that was heard: the copy is whole, and the next one takes its place."""
+    url = place()
+    if url.startswith(("postgresql", "sqlite")):
+        pytest.skip("rows and record are of one transaction")
+    with monkeypatch.context() as p:
+        if url.startswith("mongodb"):
+            commit = mongo.MongoStore._commit
+
+            def lost(self: Any, *given: Any) -> None:
+                commit(self, *given)
+                raise pymongo.errors.AutoReconnect("the connection broke")
+
+            p.setattr(mongo.MongoStore, "_commit", lost)
+        else:
+            put = parquet.ParquetStore._put
+
+            def broken(self: Any, path: str, data: bytes) -> None:
+                put(self, path, data)
+                if path.endswith(f"/{longer.run_id}.json"):
+                    raise OSError("the connection broke")
+
+            p.setattr(parquet.ParquetStore, "_put", broken)
+        with pytest.raises(StoreError, match="the connection broke"):
+            export(longer, url)
+    assert [found["run_id"] for found in listed(url)] == [longer.run_id]
+    assert stored(url, "requests") == facts(longer, "requests")
+    once = pieces(url, "requests")
+    export(longer, url)
+    assert (stored(url, "requests"), pieces(url, "requests")) == (facts(longer, "requests"), once)
 
 
 def test_columns_that_came_since_are_added(place: Place, run: RunDir, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -93,12 +93,15 @@ class MongoStore:
             self._exports.insert_one(_of(export) | note)
             try:
                 rows = {table.name: self._insert(export, table) for table in export.tables()}
-                self._commit(export, rows, before)
             except BaseException:
-                # At the next export this would be done as well; a server that is gone cannot do it now.
-                with contextlib.suppress(pymongo.errors.PyMongoError):
-                    self._remove(export, [export.export_id])
+                self._take_back(export)
                 raise
+            try:
+                self._commit(export, rows, before)
+            except StoreError:
+                self._take_back(export)
+                raise
+            # Where the connection broke instead, the commit may have been done: these rows may be the run's, and stay. The note has them.
             self._remove(export, stale)
             self._exports.delete_one({"_id": export.export_id})
         return rows
@@ -148,6 +151,11 @@ class MongoStore:
         done = self._runs.replace_one(_of(export) | {"export_id": before["export_id"]}, record)
         if done.matched_count != 1:
             raise store.overtaken(self._address, export)
+
+    def _take_back(self, export: Export) -> None:
+        # At the next export this would be done as well; a server that is gone cannot do it now.
+        with contextlib.suppress(pymongo.errors.PyMongoError):
+            self._remove(export, [export.export_id])
 
     def _remove(self, export: Export, export_ids: Sequence[str]) -> None:
         if not export_ids:

@@ -97,10 +97,13 @@ class ParquetStore:
             written: list[str] = []
             try:
                 rows = {table.name: self._copy(export, table, written) for table in export.tables()}
-                self._commit(export, rows, before)
+                record = orjson.dumps(export.record(rows), option=_INSTANTS)
+                self._uncontested(export, before)
             except BaseException:
                 self._remove(written)
                 raise
+            # From here on the record may be there, whatever is heard of it: its files stay. Where it is not, the next export removes them.
+            self._put(self._record_path(export.organisation, export.run_id), record)
             self._remove(stale)
         return rows
 
@@ -181,14 +184,11 @@ class ParquetStore:
             # To an export that began later this one looked like what a killed one left.
             raise store.overtaken(self._address, export) from None
 
-    def _commit(self, export: Export, rows: dict[str, int], before: dict[str, Any] | None) -> None:
+    def _uncontested(self, export: Export, before: dict[str, Any] | None) -> None:
         """Raises StoreError where another export of this run was quicker; one within the same moment is not seen."""
         now = self._record(export)
         if (now and now["export_id"]) != (before and before["export_id"]):
             raise store.overtaken(self._address, export)
-        self._put(
-            self._record_path(export.organisation, export.run_id), orjson.dumps(export.record(rows), option=_INSTANTS)
-        )
 
     def _record(self, export: Export) -> dict[str, Any] | None:
         return self._json(self._record_path(export.organisation, export.run_id))

@@ -158,6 +158,7 @@ def test_shipped_scenarios_come_as_data_with_their_files() -> None:
         ({"state": "running", "sort": "name", "page": "3"}, Filter(states=(State.RUNNING,), sort="name", page=3)),
         ({"state": "asleep", "sort": "; DROP TABLE", "page": "-1"}, Filter()),
         ({"page": "99999999999999999999"}, Filter(page=1_000_000)),
+        ({"page": "9" * 5000, "name": "a\0b"}, Filter(page=1_000_000, name="ab")),
         ({"tag": "a, b,,", "name": " x "}, Filter(tags=("a", "b"), name="x")),
     ],
 )

@@ -95,8 +95,7 @@ def _report(job: Job) -> Done:
     with judged.judged(RunDir(Path(job["path"]))) as j:
         if job["form"] not in judged.FORMS:
             raise QueryError(f"no form {job['form']!r}; there are: {', '.join(judged.FORMS)}")
-        text = judged.with_texts(j) if job.get("texts") and job["form"] == "html" else judged.FORMS[job["form"]](j)
-        return {"verdict": j.verdict.verdict}, text.encode()
+        return {"verdict": j.verdict.verdict}, judged.FORMS[job["form"]](j).encode()
 
 
 def _judge(job: Job) -> Done:

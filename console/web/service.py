@@ -25,14 +25,26 @@ from console.web.feed import Feeds, Said, Standing
 from console.web.librarian import Librarian
 from console.web.queue import Queue, now_ms
 from console.web.settings import Settings
-from console.web.shapes import Benchmark, Delivery, Detail, Figures, History, Page, Plan, Point, Results, Submission
+from console.web.shapes import (
+    RUN_ID,
+    Benchmark,
+    Delivery,
+    Detail,
+    Figures,
+    History,
+    Page,
+    Plan,
+    Point,
+    Results,
+    Submission,
+)
 from console.web.states import OVER, State
 from console.web.webhooks import Webhooks
-from generator.errors import OpenloopError, RunFolderError
+from generator.errors import OpenloopError
 from generator.run_dir import RunDir
 
 _PLAN_BYTES = 1_500_000_000
-_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}\Z")
+_ID = re.compile(RUN_ID)
 
 
 class MissingError(OpenloopError):
@@ -303,7 +315,7 @@ class Service:
         return self.boxes.ask(job, limit_s=limit_s, memory_bytes=memory, answer_bytes=limits.answer_bytes, env=env)
 
     def _found(self, benchmark_id: str) -> tuple[BenchmarkRow, Sequence[str]]:
-        found = self.store.get(benchmark_id) if _ID.match(benchmark_id) else None
+        found = self.store.get(benchmark_id) if _ID.fullmatch(benchmark_id) else None
         if found is None:
             raise MissingError(f"no benchmark {benchmark_id!r}")
         return found
@@ -345,6 +357,3 @@ class Service:
 
 def _instant(ms: int | None) -> Any:
     return None if ms is None else datetime.fromtimestamp(ms / 1000, UTC)
-
-
-__all__ = ["ConflictError", "FullError", "MissingError", "RunFolderError", "Service"]

@@ -44,9 +44,11 @@ COLUMNS = (
 
 def asked(query: Mapping[str, str]) -> Filter:
     """A filter of an address; what makes no sense in it is left out, because an address may be typed by hand."""
+    # PostgreSQL has no U+0000 in a text, not even to look for.
+    query = {name: value.replace("\0", "") for name, value in query.items()}
     states = tuple(State(s) for s in [query.get("state", "")] if s in set(State))
     sort = query.get("sort", "")
-    number = query.get("page", "")
+    number = query.get("page", "")[:20]
     return Filter(
         states=states,
         name=query.get("name", "").strip()[:100] or None,

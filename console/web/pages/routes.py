@@ -137,7 +137,7 @@ def compare(
 @router.get("/ui/history")
 def history(
     asked: Asked,
-    name: Annotated[str | None, Query(max_length=100)] = None,
+    name: Annotated[str | None, Query(max_length=100, pattern=r"^[^\x00]*$")] = None,
     step: Annotated[str | None, Query(max_length=500)] = None,
 ) -> HTMLResponse:
     names = asked.store.names(200)

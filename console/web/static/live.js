@@ -113,6 +113,7 @@ const steer = (chart) => {
 };
 
 const live = (p) => {
+  if (latest && p.elapsed_s < latest.elapsed_s) return; // told once more, after a new connection
   root.dataset.state = "running";
   latest = p;
   progress(p);

@@ -7,6 +7,7 @@ against the Poisson law by Kolmogorov–Smirnov, by the index of dispersion in b
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -89,14 +90,15 @@ def measure() -> None:
     parser = harness.arguments(__doc__)
     parser.add_argument("--rates", type=float, nargs="+", default=[100, 1000, 3000], metavar="RPS")
     parser.add_argument("--seconds", type=float, default=20.0)
+    parser.add_argument("--workers", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--cpu", type=int, help="keep openloop on this CPU and the endpoint on CPU 0")
     options = parser.parse_args()
     made = harness.machine()
     program = native("responder")
     rows = []
     with harness.folder(options) as folder:
-        for rate in options.rates:
-            arrivals = folder / f"arrivals-{rate:g}.bin"
+        for rate, workers in itertools.product(options.rates, options.workers):
+            arrivals = folder / f"arrivals-{rate:g}-{workers}.bin"
             with started([str(program), str(arrivals)], cpu=None if options.cpu is None else 0) as server:
                 scenario = {
                     "name": f"pacing-{rate:g}",
@@ -106,12 +108,14 @@ def measure() -> None:
                     "workload": {"input_tokens": 16, "output_tokens": 1},
                     "steps": [{"arrivals": "poisson", "rate": f"{rate:g}/s", "duration": f"{options.seconds:g}s"}],
                 }
-                client = openloop(scenario, f"pacing-{rate:g}", folder, "--workers", "1", cpu=options.cpu)
+                run_id = f"pacing-{rate:g}-{workers}"
+                client = openloop(scenario, run_id, folder, "--workers", str(workers), cpu=options.cpu)
             seen = np.fromfile(arrivals, dtype=np.int64)
             own = lateness(client.run)
             rows.append(
                 {
                     "offered_rps": rate,
+                    "workers": workers,
                     **own,
                     **seen_late(client.run, seen, client.manifest()["clock"]),
                     **process_of(seen),

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import select
+import time
 from collections.abc import Callable
 
 from generator import clock
@@ -30,6 +31,13 @@ DOZE_NS = 300_000
 MARGIN_NS = 500_000
 """The kernel stamps a segment before the socket counts as ready; so late the rest of its way may be."""
 
+GATHER_NS = 400_000
+"""How long what comes may wait for more where it comes so densely that a wake-up would find two pieces: waking costs as much as reading.
+With ``MARGIN_NS`` an inexact stamp is then still certain to about a millisecond, and a freed slot no later than that."""
+
+CALM_NS = 20_000_000
+"""So long after several pieces of one answer shared a read nothing waits: they may be coming faster than this gathers."""
+
 LAG_SAMPLE = 15
 """Every sixteenth wake-up is asked how long it kept readiness waiting."""
 
@@ -39,7 +47,8 @@ Handler = Callable[[int], None]
 class Poller:
     """``add`` a descriptor with the function to call with its readiness mask. ``linger_ns`` 0 where the loop itself has work
     that cannot wait, such as another transport's sockets. ``awake_ns`` counts what was spent looking out for an arrival that was
-    near, which is CPU time but no work. ``quiet_ns``: what is read now arrived later than that."""
+    near, which is CPU time but no work. ``quiet_ns``: what is read now arrived later than that. ``shared_ns``: told by whoever
+    reads, when it last found several pieces of one answer in a read."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, pacer: Pacer, linger_ns: int = LINGER_NS) -> None:
         self._loop = loop
@@ -52,6 +61,8 @@ class Poller:
         self._lags_ns: list[int] = []
         self.awake_ns = 0
         self.quiet_ns = 0
+        self.shared_ns = 0
+        self._dense = False
         self.intake: Intake | None = None
         self.add(pacer.timer.fd, READ, pacer.on_timer)
         loop.add_reader(self._epoll.fileno(), self._turn)
@@ -94,10 +105,15 @@ class Poller:
         wait_s = 0.0
         near = False
         while True:
+            gathers = wait_s > 0 and self._dense and self._may_gather(now)
+            if gathers:
+                time.sleep(GATHER_NS / 1e9)
+                now = now_ns()
             asked_ns = now
             events = poll(wait_s, EVENTS_A_TURN)
             if wait_s:
                 now = woke = now_ns()
+                self._dense = len(events) > 1 if gathers else now - asked_ns < GATHER_NS // 2
                 if now - asked_ns > DOZE_NS:
                     asked_ns = now
                     events = poll(0.0, EVENTS_A_TURN)
@@ -133,6 +149,13 @@ class Poller:
         # The timer of an arrival that is near has fired already: if this turn was held up until its end, the next one must be asked for.
         if near or (intake is not None and intake.queue and now - intake.queue[0].queued_ns >= HOLD_NS):
             self.wake()
+
+    def _may_gather(self, now_ns: int) -> bool:
+        """Only where the kernel keeps the time meanwhile. Twice as long is left until the next arrival, because a sleep may take
+        longer than it was asked to."""
+        if not clock.KERNEL_STAMPS or now_ns - self.shared_ns <= CALM_NS:
+            return False
+        return self._pacer.due_ns - self._pacer.lead_ns - now_ns > 2 * GATHER_NS
 
     def close(self) -> None:
         self._loop.remove_reader(self._epoll.fileno())

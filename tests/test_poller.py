@@ -240,6 +240,51 @@ def test_what_is_read_came_after_the_quiet(pipes: Pipes, monkeypatch: pytest.Mon
     run(work)
 
 
+@pytest.mark.parametrize(("prevented_by", "gathers"), [("nothing", True), ("shared reads", False), ("arrivals", False)])
+def test_what_comes_densely_is_gathered(
+    prevented_by: str, gathers: bool, pipes: Pipes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a wake-up would find more a moment later, it waits; not while pieces of one answer share reads, nor before an arrival."""
+    slept: list[float] = []
+    monkeypatch.setattr(poller_module.time, "sleep", slept.append)
+
+    async def work(poller: Poller, pacer: Pacer) -> None:
+        ends = [pipes.pair() for _ in range(3)]
+
+        def handle(read: int, write: int) -> None:
+            os.write(write, os.read(read, 1))  # at once there is more to read
+            if prevented_by == "shared reads":
+                poller.shared_ns = clock.monotonic_ns()
+
+        for read, write in ends:
+            poller.add(read, READ, lambda _, read=read, write=write: handle(read, write))
+            os.write(write, b"x")
+        if prevented_by == "arrivals":
+            pacer.follow(lambda now_ns: now_ns + poller_module.GATHER_NS, clock.monotonic_ns())
+        for _turn in range(10):
+            await asyncio.sleep(0.001)
+        assert bool(slept) == gathers
+        assert set(slept) <= {poller_module.GATHER_NS / 1e9}
+
+    run(work)
+
+
+def test_what_comes_now_and_then_is_read_at_once(pipes: Pipes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing more would come while it waited. A process that was held up between two may find one waiting, and take it for many."""
+    slept: list[float] = []
+    monkeypatch.setattr(poller_module.time, "sleep", slept.append)
+
+    async def work(poller: Poller, _: Pacer) -> None:
+        read, write = pipes.pair()
+        poller.add(read, READ, lambda _: os.read(read, 1))
+        for _turn in range(20):
+            os.write(write, b"x")
+            await asyncio.sleep(0.02)
+        assert len(slept) < 10
+
+    run(work)
+
+
 def test_a_wake_after_the_end_is_harmless() -> None:
     """Something may have been queued in the loop's last moment."""
 

@@ -247,6 +247,7 @@ class Connection:
                 payload = b"".join(bodies)
                 stream.merged_read = stream.reads
                 stream.merged_after_ns = transport.poller.quiet_ns
+                transport.poller.shared_ns = t_ns
             bodies.clear()
             if certain:
                 # The framing that closes the payload must end the read, and nothing may follow it.

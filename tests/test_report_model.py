@@ -18,7 +18,21 @@ from analysis.report import csv, json, text, wording
 
 GOLDEN = Path(__file__).parent / "golden"
 PAGE = (Path(__file__).parents[1] / "docs" / "report.md").read_text()
-LATENCY_KEYS = {"mean", "min", "max", "p50", "p75", "p90", "p95", "p99", "p99_9", "n", "adjusted", "intervals", "withheld"}
+LATENCY_KEYS = {
+    "mean",
+    "min",
+    "max",
+    "p50",
+    "p75",
+    "p90",
+    "p95",
+    "p99",
+    "p99_9",
+    "n",
+    "adjusted",
+    "intervals",
+    "withheld",
+}
 
 
 def report_of(make: Any, path: Path, *verdict: Any) -> dict[str, Any]:

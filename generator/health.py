@@ -88,6 +88,7 @@ class Garbage:
         gc.collect()
         gc.freeze()
         gc.disable()
+        self._last_ns = clock.monotonic_ns()
 
     def breathe(self, now_ns: int, idle: bool) -> None:
         """Called several times a second: the young generations if nothing waits, and in any case every five seconds."""

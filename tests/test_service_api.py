@@ -141,7 +141,7 @@ def test_named_queries_answer_with_parameters(asked: Asked) -> None:
     rows = c.get(f"{where}/outcomes").json()
     assert rows["columns"][:2] == ["run_id", "step_id"]
     assert c.get(f"{where}/timeline", params={"format": "csv"}).text.startswith("run_id,")
-    first = c.get(f"{where}/request_results", params={"param": ["first=2", "most=3"]}).json()
+    first = c.get(f"{where}/request_results", params={"param": ["first=2", "many=3"]}).json()
     column = first["columns"].index("request_id")
     assert [row[column] for row in first["rows"]] == [2, 3, 4]
     assert c.get(f"{where}/nothing_like_it").status_code == 404

@@ -119,7 +119,7 @@ def _results(job: Job) -> Done:
     from generator.run_dir import RunDir
 
     with database.open_runs([RunDir(Path(job["path"]))], memory_limit=job["memory"]) as con:
-        rows = catalog.run(con, "request_results", first=job["first"], most=job["most"]).dicts()
+        rows = catalog.run(con, "request_results", first=job["first"], many=job["most"]).dicts()
         total = rows[0]["of"] if rows else con.sql("SELECT count(*) FROM requests WHERE step_id >= 0").fetchall()[0][0]
         texts = {}
         if rows:

@@ -2,7 +2,7 @@
 -- question: How did each single request end, how long did it take, what did it cost?
 -- grain: run_id, request_id
 -- parameter: first INTEGER 0 how many requests to pass over, in the order of their numbers
--- parameter: most INTEGER 1000000000 how many to show
+-- parameter: many INTEGER 1000000000 how many to show
 -- column: run_id, request_id, step_id, phase, outcome, http_status, workload [-] as in requests; probes are left out
 -- column: ttft_ms [ms] time to first token, from the moment that it was due
 -- column: latency_ms [ms] end-to-end time, from the moment that it was due
@@ -24,7 +24,7 @@ WITH numbered AS (
 page AS (
     SELECT *
     FROM numbered
-    WHERE number > getvariable('first') AND number <= getvariable('first') + getvariable('most')
+    WHERE number > getvariable('first') AND number <= getvariable('first') + getvariable('many')
 )
 
 SELECT

@@ -51,8 +51,8 @@ def test_a_target_far_from_its_limit_is_steady() -> None:
 
 
 def test_a_queue_that_grows_is_called_so() -> None:
-    """40 requests a second where a batch of two serves about 20: not steady, p99 withheld with that reason, and the advice says why."""
-    report = report_of("{timing: batch, max_batch: 2, prefill_base: 40ms, decode_base: 10ms}")
+    """40 requests a second where one at a time is served, about 14: not steady, p99 withheld with that reason, and the advice says why."""
+    report = report_of("{timing: batch, max_batch: 1, prefill_base: 40ms, decode_base: 10ms}")
     assert rule(report, "steady")["broken"] is True
     assert "cannot keep up" in rule(report, "steady")["advice"]
     (step,) = report["steps"]

@@ -149,8 +149,11 @@ def _query(job: Job) -> Done:
             reader = catalog.arrow(con, job["sql"])
             columns = list(reader.schema.names)
             rows = (row for batch in reader for row in zip(*(c.to_pylist() for c in batch.columns), strict=True))
-        kept = list(islice(rows, job["rows"]))
-        more = next(rows, None) is not None
+        try:
+            kept = list(islice(rows, job["rows"]))
+            more = next(rows, None) is not None
+        except OSError as e:  # as which DuckDB's errors come through Arrow once rows are fetched
+            raise QueryError(database.first_line(e)) from e
     return {"columns": columns, "rows": len(kept), "cut": more}, _FORMS[job["form"]](columns, kept)
 
 

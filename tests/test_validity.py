@@ -6,6 +6,7 @@ import copy
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from analysis import database, validity
@@ -149,6 +150,26 @@ def test_misses_in_clumps_prove_less(tmp_path):
     apart, together = proved([50, 650]), proved([500, 501])
     assert (apart.broken, together.broken) == (False, True)
     assert "worth" in together.figure
+
+
+def test_no_miss_at_all_proves_less_where_the_slow_ones_come_in_clumps(tmp_path):
+    """1,000 requests within the limit prove 99 % where their latencies lie in any order, and no longer where twenty neighbours at a time
+    are slow together: a step between two clumps of misses looks the same."""
+    rng = np.random.default_rng(7)
+    e2e_ms = np.repeat(rng.uniform(10, 90, 50), 20)
+
+    def proved(name, values):
+        rows = [
+            request(n, at_ms=100 * n, streamed=False, done_ns=START_NS + 100 * n * MS + int(ms * MS))
+            for n, ms in enumerate(values)
+        ]
+        tables = {"steps": [step(0, 100.0, offered=1000)], "requests": rows, "health": [beat(0, s) for s in range(102)]}
+        verdict = judged(tmp_path / name, tables, slo={"e2e_ms": 100, "attainment": 0.99})
+        return next(r for r in verdict.rules if r.name == "early_stopping")
+
+    apart, together = proved("apart", rng.permutation(e2e_ms)), proved("together", e2e_ms)
+    assert (apart.broken, together.broken) == (False, True)
+    assert "0 misses of 1,000, worth 0 of" in together.figure
 
 
 def test_a_bunched_process_is_not_poisson(tmp_path):

@@ -99,8 +99,8 @@ def _follow(client: httpx.Client, benchmark_id: str, page: Any) -> int:
     while True:
         with suppress(Exception):  # the page becomes the run's results when it ends
             line = "#chart-requests .plot svg .mark-line path"
-            d = page.evaluate("line => document.querySelector(line)?.getAttribute('d') ?? ''", line)
-            drawn = max(drawn, d.count("L"))
+            # A locator gives up; to evaluate in a page that is being left may wait for ever.
+            drawn = max(drawn, (page.locator(line).first.get_attribute("d", timeout=1000) or "").count("L"))
         if client.get(f"/benchmarks/{benchmark_id}", params={"size": 0}).json()["state"] in OVER:
             _wait(client, benchmark_id)
             return drawn

@@ -160,3 +160,28 @@ def test_what_began_meanwhile_is_not_deleted(tmp_path: Path, monkeypatch: pytest
         assert c.delete(f"/benchmarks/{waiting}").status_code == 204
         c.post(f"/benchmarks/{going}/stop")
         over(c, going)
+
+
+def test_what_waited_is_admitted_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A restart with other options: what these do not allow fails with the reason before anything is sent; what they do allow runs."""
+    monkeypatch.setenv("OURS", "value-of-OURS")
+    elsewhere = {"url": "http://127.0.0.1:9/v1", "model": "m"}
+    step = {"workload": {"input_tokens": 1, "output_tokens": 1}, "steps": [{"concurrency": 1, "requests": 1}]}
+    with client(settings(tmp_path, at_once=1, allow_env=("OURS",))) as c:
+        going = submitted(c, scenario=LONG, name="going")
+        reached(c, going, "running")
+        refused = {
+            "--allow-target": submitted(c, scenario={"target": elsewhere} | step),
+            "--allow-env OURS": submitted(c, scenario={"target": elsewhere | {"api_key": "${OURS}"}} | step),
+            "requests are more": submitted(c, scenario=QUICK | {"steps": [{"concurrency": 2, "requests": 600}]}),
+        }
+        good = submitted(c, scenario=QUICK)
+    with client(settings(tmp_path, allow_targets=("other.example",), limits=Limits(requests=500))) as c:
+        assert over(c, good)["state"] == "completed"
+        for word, benchmark_id in refused.items():
+            found = over(c, benchmark_id)
+            assert found["state"] == "failed"
+            assert "not admitted any more" in found["error"]
+            assert word in found["error"]
+            assert str(tmp_path) not in found["error"], "where the service keeps things is nobody's business"
+            assert not (tmp_path / "runs" / benchmark_id).exists()

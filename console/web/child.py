@@ -1,7 +1,7 @@
 """``python -m console.web.child run FOLDER RUNS_DIR RUN_ID``: one run of the service, a coordinator process of its own.
 ``… seal FOLDER RUNS_DIR RUN_ID`` finishes what a crash left of one.
 
-FOLDER has the resolved ``scenario.yaml``. While the run goes, ``progress.jsonl`` grows by a line twice a second (``shapes.Live``); in the
+FOLDER has the resolved ``scenario.yaml`` and, in ``rules.json``, what the service allows as it starts. While the run goes, ``progress.jsonl`` grows by a line twice a second (``shapes.Live``); in the
 end ``end.json`` says what became of it. Standard input stays open as long as the service lives: when it closes, the run stops issuing,
 drains and seals, as after Ctrl-C, so that nobody's load goes on with nobody in charge.
 """
@@ -22,11 +22,11 @@ from typing import IO, Any
 import orjson
 
 from console import drive, exits
-from console.prepare import prepare
-from console.web import figures
-from console.web.runs import LATEST
-from generator import job
-from generator.errors import OpenloopError
+from console.prepare import Prepared, planned
+from console.web import admission, figures
+from console.web.runs import LATEST, RULES
+from generator import job, scenario
+from generator.errors import OpenloopError, ScenarioError
 from generator.progress import Progress
 from generator.run_dir import RunDir, write_whole
 
@@ -50,10 +50,25 @@ def main(what: str, folder: Path, runs_dir: Path, run_id: str) -> int:
 def _run(folder: Path, runs_dir: Path, run_id: str) -> dict[str, Any]:
     over = threading.Event()
     threading.Thread(target=_stop_when_left, args=(over,), daemon=True).start()
-    prepared = prepare(str(folder / "scenario.yaml"), {}, [])
+    prepared = _admitted(folder)
     with (folder / "progress.jsonl").open("wb", buffering=0) as out:
         done = drive.run(prepared, runs_dir, run_id, _writer(folder, out, over))
     return {"code": done.code, "error": done.end.error, "interrupted": done.end.interrupted} | _of_report(done.report)
+
+
+def _admitted(folder: Path) -> Prepared:
+    """The scenario, held once more against what the service allows now: it may have waited through a restart with other options, and
+    what it names may have changed. Raises ScenarioError, MachineError; nothing was sent or written by then.
+    """
+    rules = admission.of_told(orjson.loads((folder / RULES).read_bytes()))
+    read = scenario.load_text((folder / "scenario.yaml").read_text(encoding="utf-8"), "scenario", folder, {}, [])
+    try:
+        admission.check_read(read, rules)
+        prepared = planned(read)
+        admission.check_size(prepared.planned, rules)
+    except ScenarioError as e:
+        raise ScenarioError(f"{admission.NO_LONGER}: {e}") from None
+    return prepared
 
 
 def _of_report(report: dict[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,6 @@ import io
 import json
 import re
 from collections.abc import Callable
-from importlib import resources
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -46,7 +45,7 @@ def _planned(job: Job) -> Done:
     from console.web import admission
     from generator import plan, scenario
 
-    rules = admission.Rules(**_rules(job["rules"]))
+    rules = admission.of_told(job["rules"])
     shipped = job.get("shipped")
     if shipped is not None:
         read = scenario.load(shipped, job["flags"], job["sets"])
@@ -79,13 +78,6 @@ def _planned(job: Job) -> Done:
         # YAML's escapes can write half of a surrogate pair, which is no character and has no UTF-8.
         raise ScenarioError(f"scenario: a text in it cannot be written: {e}") from None
     return facts, b""
-
-
-def _rules(told: Job) -> Job:
-    return told | {
-        "targets": None if told["targets"] is None else tuple(told["targets"]),
-        "folders": (*told["folders"], str(resources.files("scenarios"))),
-    }
 
 
 def _report(job: Job) -> Done:

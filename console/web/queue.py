@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from console import exits
-from console.web import runs
+from console.web import admission, runs
 from console.web.catalogue.store import Point, Store
 from console.web.catalogue.tables import BenchmarkRow, storable
 from console.web.runs import Child
@@ -42,6 +42,7 @@ class Queue:
 
     def __init__(self, settings: Settings, store: Store, over: Callable[[str], None]) -> None:
         self._settings = settings
+        self._rules = admission.of_settings(settings)
         self._store = store
         self._over = over
         self._children: dict[str, Child] = {}
@@ -120,12 +121,17 @@ class Queue:
                 free -= 1
 
     def _launch(self, row: BenchmarkRow) -> bool:
+        if (why := admission.kept_back(row.env_names, self._rules)) is not None:
+            # Its process must not be handed that key, and without it could not say so well.
+            self._end(row.id, Event.FAIL, error=f"{admission.NO_LONGER}: {why}", figured=True)
+            return False
         folder = self.folder(row.id)
+        rules = admission.told(self._rules, folder)
         try:
             with self._starting:
                 if not self._store.move(row.id, Event.START, started_ms=now_ms()):
                     return False
-                child = runs.start("run", folder, self._settings.runs_dir.resolve(), row.id, row.env_names)
+                child = runs.run(folder, self._settings.runs_dir.resolve(), row.id, row.env_names, rules)
                 self._children[row.id] = child
         except OSError as e:
             self._end(row.id, Event.FAIL, error=f"its process could not be started: {e.strerror}")
@@ -206,9 +212,7 @@ class Queue:
         if (path / "manifest.json").exists():
             folder = self.folder(benchmark_id)
             folder.mkdir(parents=True, exist_ok=True)
-            self._sealing[benchmark_id] = runs.start(
-                "seal", folder, self._settings.runs_dir.resolve(), benchmark_id, ()
-            )
+            self._sealing[benchmark_id] = runs.seal(folder, self._settings.runs_dir.resolve(), benchmark_id)
         else:
             event = Event.STOP if self._asked(benchmark_id) else Event.CUT
             words = runs.last_words(self.folder(benchmark_id))

@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +19,9 @@ from console.web import box
 
 LATEST = "latest.json"
 """In a benchmark's folder: the last ``Progress`` in full, which /metrics is made of."""
+
+RULES = "rules.json"
+"""There, too: what the service allows at the start of the run, which its process checks before anything is sent."""
 
 _LOG_CHARS = 2000
 
@@ -62,9 +65,18 @@ class Child:
             self.process.stdin.close()
 
 
-def start(what: Literal["run", "seal"], folder: Path, runs_dir: Path, run_id: str, env_names: Sequence[str]) -> Child:
-    """``env_names``: variables of this server's environment that the run may read; no others reach it."""
-    given = {name: os.environ[name] for name in env_names if name in os.environ}
+def run(folder: Path, runs_dir: Path, run_id: str, env_names: Sequence[str], rules: Mapping[str, Any]) -> Child:
+    """Begin a benchmark. ``env_names``: variables of this server's environment that it may read; no others reach it."""
+    (folder / RULES).write_bytes(orjson.dumps(rules))
+    return _start("run", folder, runs_dir, run_id, {name: os.environ[name] for name in env_names if name in os.environ})
+
+
+def seal(folder: Path, runs_dir: Path, run_id: str) -> Child:
+    """Finish what a crash left of one."""
+    return _start("seal", folder, runs_dir, run_id, {})
+
+
+def _start(what: Literal["run", "seal"], folder: Path, runs_dir: Path, run_id: str, given: Mapping[str, str]) -> Child:
     (folder / "end.json").unlink(missing_ok=True)
     with (folder / "child.log").open("ab") as log:
         process = subprocess.Popen(
@@ -72,7 +84,7 @@ def start(what: Literal["run", "seal"], folder: Path, runs_dir: Path, run_id: st
             stdin=subprocess.PIPE,
             stdout=log,
             stderr=log,
-            env=box.environment(given | {"OPENLOOP_GIVEN": ",".join(given)}),
+            env=box.environment({**given, "OPENLOOP_GIVEN": ",".join(given)}),
             start_new_session=True,
         )
     return Child(run_id, process.pid, psutil.Process(process.pid).create_time(), process)

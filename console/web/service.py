@@ -9,7 +9,6 @@ import re
 import secrets
 import shutil
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -72,15 +71,7 @@ class Service:
         self.deliveries = Deliveries(self.store)
         self.webhooks = Webhooks(settings, self.deliveries, self._told)
         self.librarian = Librarian(settings.runs_dir, self.store, self._judged, lambda: not self.queue.running())
-        self.rules = admission.Rules(
-            targets=settings.allow_targets,
-            env=admission.variables(settings.allow_env),
-            folders=(str(settings.data_dir),) if settings.data_dir else (),
-            **{
-                name: getattr(settings.limits, name)
-                for name in ("steps", "requests", "duration_s", "in_flight", "rate_rps", "workers")
-            },
-        )
+        self.rules = admission.of_settings(settings)
 
     def start(self) -> None:
         self.librarian.start()
@@ -101,8 +92,7 @@ class Service:
         Raises ScenarioError with a line for each fault, MachineError where this machine cannot carry it.
         """
         asked = submission.asked(form, self.settings, own)
-        rules = asdict(self.rules)
-        rules["folders"] = [*rules["folders"], *([str(own)] if own else [])]
+        rules = admission.told(self.rules, *([own] if own else []))
         # Only names that the service gives away are in the box's environment, so that nothing can be read by another name.
         env = submission.given(self.rules.env)
         answer = self._ask({"op": "plan", "rules": rules, **asked}, self.settings.limits.analysis_s, env=env)

@@ -131,6 +131,10 @@ def test_a_provider_s_key_is_for_its_own_host() -> None:
     assert known["OPENAI_API_KEY"] == ("api.openai.com", "proxy.example")
     assert known["GATEWAY_KEY"] is None
     assert "AWS_SECRET_ACCESS_KEY" not in known
+    assert "AZURE_OPENAI_API_KEY" not in known, "any customer's resource would match"
+    assert admission.variables(("AZURE_OPENAI_API_KEY@mine.openai.azure.com",))["AZURE_OPENAI_API_KEY"] == (
+        "mine.openai.azure.com",
+    )
     assert "PATH" not in known
 
 

@@ -9,14 +9,12 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
-from importlib import resources
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from console.web.settings import Settings
 from generator.errors import ScenarioError
 from generator.job import TOKENIZER_ENDPOINT
 from generator.plan import Planned
@@ -30,9 +28,6 @@ from generator.scenario_text import dotted
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _SIMULATOR_REFUSED = ("host", "port", "truth", "tls_cert", "tls_key", "processes")
 """Options of the built-in endpoint that open ports or write files on the server."""
-
-NO_LONGER = "its turn came, and it is not admitted any more"
-"""What is said of a benchmark that was queued under other rules than those under which it would run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,33 +45,6 @@ class Rules:
     in_flight: int = 8192
     rate_rps: float = 10_000.0
     workers: int = 16
-
-
-def of_settings(settings: Settings) -> Rules:
-    """What whoever started this service allows."""
-    limits = settings.limits
-    return Rules(
-        targets=settings.allow_targets,
-        env=variables(settings.allow_env),
-        folders=(str(settings.data_dir),) if settings.data_dir else (),
-        steps=limits.steps,
-        requests=limits.requests,
-        duration_s=limits.duration_s,
-        in_flight=limits.in_flight,
-        rate_rps=limits.rate_rps,
-        workers=limits.workers,
-    )
-
-
-def told(rules: Rules, *own: Path) -> dict[str, Any]:
-    """``rules`` as JSON takes them, to a process that is to keep them. ``own``: folders of the service's own that it may read as well."""
-    return asdict(rules) | {"folders": [*rules.folders, *map(str, own)]}
-
-
-def of_told(words: Mapping[str, Any]) -> Rules:
-    """What ``told`` said. Shipped scenarios name files beside them."""
-    targets = None if words["targets"] is None else tuple(words["targets"])
-    return Rules(**{**words, "targets": targets, "folders": (*words["folders"], str(resources.files("scenarios")))})
 
 
 def variables(allowed: tuple[str, ...]) -> dict[str, tuple[str, ...] | None]:
@@ -128,16 +96,6 @@ def check_size(planned: Planned, rules: Rules) -> None:
     ]
     if faults:
         raise ScenarioError("\n".join(faults))
-
-
-def kept_back(names: Iterable[str], rules: Rules) -> str | None:
-    """What is said where one of these variables is not given away (any more); None where all are."""
-    gone = next((name for name in names if name not in rules.env), None)
-    return None if gone is None else _not_given(gone)
-
-
-def _not_given(name: str) -> str:
-    return f"${{{name}}} is not given away by this service; whoever runs it does so with --allow-env {name}"
 
 
 def names_used(read: Scenario) -> list[str]:
@@ -209,7 +167,7 @@ def _secrets(read: Scenario, rules: Rules) -> Iterator[str]:
                 if name in literal:
                     continue
                 if name not in rules.env:
-                    yield f"{_at(read, path)}: {_not_given(name)}"
+                    yield f"{_at(read, path)}: ${{{name}}} is not given away by this service; whoever runs it does so with --allow-env {name}"
                 elif not _belongs(host, rules.env[name]):
                     yield (
                         f"{_at(read, path)}: ${{{name}}} is sent to {' and '.join(rules.env[name] or ())} only, not to {host}; "

@@ -34,13 +34,15 @@ def theirs(**keys: Any) -> dict[str, Any]:
     return target(**passed | keys) | {"transport": "aiohttp"}
 
 
-OPEN = Rules(env={"OURS": None, "THEIRS": ("api.theirs.example",), "AZURE": (".openai.azure.com",)})
+OPEN = Rules(
+    env={"OURS": None, "THEIRS": ("api.theirs.example",), "AZURE": (".openai.azure.com",), "HERE": ("127.0.0.1",)}
+)
 CLOSED = Rules(targets=("ours.example:8000", "other.example"), env=OPEN.env)
 
 
 @pytest.fixture(autouse=True)
 def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("OURS", "THEIRS", "AZURE", "HIDDEN"):
+    for name in ("OURS", "THEIRS", "AZURE", "HERE", "HIDDEN"):
         monkeypatch.setenv(name, f"value-of-{name}")
 
 
@@ -64,9 +66,15 @@ def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
         (target(api_key="${THEIRS}"), OPEN, "--allow-env THEIRS@HOST"),
         (target(api_key="${AZURE}", url="https://evil-openai.azure.com.evil.example"), OPEN, "--allow-env AZURE@HOST"),
         (target(url="https://api.theirs.example/v1", metrics={"url": "http://ours.example/m", "headers": {"k": "${THEIRS}"}}), OPEN, "THEIRS@HOST"),
-        (theirs(url="http://api.theirs.example/v1"), OPEN, "TLS that is checked"),
-        (theirs(tls={"verify": False}), OPEN, "TLS that is checked"),
-        (theirs(tls={"server_name": "evil.example"}), OPEN, "TLS that is checked"),
+        (theirs(url="http://api.theirs.example/v1"), OPEN, "name an https URL"),
+        (theirs(url="http://api.theirs.example/v1", proxy=None), OPEN, "name an https URL"),
+        (theirs(proxy=None, metrics={"url": "http://api.theirs.example/m", "headers": {"k": "${THEIRS}"}}), OPEN, "name an https URL"),
+        (theirs(url="http://127.0.0.1:8000/v1", api_key="${HERE}"), OPEN, "name an https URL"),
+        (theirs(tls={"ca": "/etc/passwd"}), OPEN, "take out tls.ca"),
+        (theirs(tls={"verify": False}), OPEN, "take out tls.verify"),
+        (theirs(tls={"verify": False}, proxy=None), OPEN, "take out tls.verify"),
+        (theirs(tls={"server_name": "evil.example"}), OPEN, "tls.server_name"),
+        (theirs(tls={"server_name": "evil.example"}, proxy=None), OPEN, "tls.server_name"),
         (target() | {"workload": {"prompts": "/etc/passwd"}}, OPEN, "--data-dir"),
         (target() | {"workload": {"prompts": {"file": "../../etc/passwd", "format": "text"}}}, OPEN, "--data-dir"),
         (target() | {"prices": "/etc/passwd"}, OPEN, "--data-dir"),
@@ -99,6 +107,7 @@ def test_what_is_not_the_visitor_s_is_refused(scenario: dict[str, Any], rules: R
     [
         (target(api_key="${OURS}"), CLOSED, ["OURS"]),
         (target(url="https://api.theirs.example/v1", api_key="${THEIRS}"), OPEN, ["THEIRS"]),
+        (target(url="http://127.0.0.1:8000/v1", api_key="${HERE}"), OPEN, ["HERE"]),
         (target(url="https://mine.openai.azure.com/x", headers={"api-key": "${AZURE}"}), OPEN, ["AZURE"]),
         (target(url="http://other.example/v1"), CLOSED, []),
         (target(url="simulator"), Rules(targets=()), []),

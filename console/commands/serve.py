@@ -40,8 +40,8 @@ from console.commands.options import runs_dir_option
     "allow_env",
     multiple=True,
     metavar="NAME[@HOST]",
-    help="A variable of this environment that scenarios may name as ${NAME}, for any target that may be loaded or for HOST alone. Providers' own "
-    "keys go to their own hosts without this.",
+    help="A variable of this environment that scenarios may name as ${NAME}, for any target that may be loaded or, over https, for HOST alone. "
+    "Providers' own keys go to their own hosts without this.",
 )
 @click.option(
     "--data-dir",

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from importlib import resources
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from console.web.settings import Settings, is_loopback
 from generator.errors import ScenarioError
 from generator.job import TOKENIZER_ENDPOINT
 from generator.plan import Planned
@@ -28,6 +30,9 @@ from generator.scenario_text import dotted
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _SIMULATOR_REFUSED = ("host", "port", "truth", "tls_cert", "tls_key", "processes")
 """Options of the built-in endpoint that open ports or write files on the server."""
+
+NO_LONGER = "its turn came, and it is not admitted any more"
+"""What is said of a benchmark that was queued under other rules than those under which it would run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +50,33 @@ class Rules:
     in_flight: int = 8192
     rate_rps: float = 10_000.0
     workers: int = 16
+
+
+def of_settings(settings: Settings) -> Rules:
+    """What whoever started this service allows."""
+    limits = settings.limits
+    return Rules(
+        targets=settings.allow_targets,
+        env=variables(settings.allow_env),
+        folders=(str(settings.data_dir),) if settings.data_dir else (),
+        steps=limits.steps,
+        requests=limits.requests,
+        duration_s=limits.duration_s,
+        in_flight=limits.in_flight,
+        rate_rps=limits.rate_rps,
+        workers=limits.workers,
+    )
+
+
+def told(rules: Rules, *own: Path) -> dict[str, Any]:
+    """``rules`` as JSON takes them, to a process that is to keep them. ``own``: folders of the service's own that it may read as well."""
+    return asdict(rules) | {"folders": [*rules.folders, *map(str, own)]}
+
+
+def of_told(words: Mapping[str, Any]) -> Rules:
+    """What ``told`` said. Shipped scenarios name files beside them."""
+    targets = None if words["targets"] is None else tuple(words["targets"])
+    return Rules(**{**words, "targets": targets, "folders": (*words["folders"], str(resources.files("scenarios")))})
 
 
 def variables(allowed: tuple[str, ...]) -> dict[str, tuple[str, ...] | None]:
@@ -96,6 +128,16 @@ def check_size(planned: Planned, rules: Rules) -> None:
     ]
     if faults:
         raise ScenarioError("\n".join(faults))
+
+
+def kept_back(names: Iterable[str], rules: Rules) -> str | None:
+    """What is said where one of these variables is not given away (any more); None where all are."""
+    gone = next((name for name in names if name not in rules.env), None)
+    return None if gone is None else _not_given(gone)
+
+
+def _not_given(name: str) -> str:
+    return f"${{{name}}} is not given away by this service; whoever runs it does so with --allow-env {name}"
 
 
 def names_used(read: Scenario) -> list[str]:
@@ -160,32 +202,41 @@ def _secrets(read: Scenario, rules: Rules) -> Iterator[str]:
     for keys, form in _target_keys(read):
         where = form.url if form.url == SIMULATOR or "${" in form.url else (urlsplit(form.url).hostname or "").lower()
         for path, text in _texts(read.document.get(keys), keys):
-            host = where
+            host, url = where, form.url
             if path[len(keys) :][:1] == ("metrics",) and form.metrics is not None and form.metrics.url is not None:
-                host = (urlsplit(form.metrics.url).hostname or "").lower()
+                url = form.metrics.url
+                host = (urlsplit(url).hostname or "").lower()
             for name in _VARIABLE.findall(text):
                 if name in literal:
                     continue
                 if name not in rules.env:
-                    yield f"{_at(read, path)}: ${{{name}}} is not given away by this service; whoever runs it does so with --allow-env {name}"
+                    yield f"{_at(read, path)}: {_not_given(name)}"
                 elif not _belongs(host, rules.env[name]):
                     yield (
                         f"{_at(read, path)}: ${{{name}}} is sent to {' and '.join(rules.env[name] or ())} only, not to {host}; "
                         f"whoever runs the service allows more with --allow-env {name}@HOST"
                     )
-                elif rules.env[name] is not None and not _sealed(form):
-                    yield (
-                        f"{_at(read, path)}: ${{{name}}} passes a proxy only within TLS that is checked: an https URL, "
-                        "and none of tls.verify, tls.server_name and tls.ca"
-                    )
+                elif rules.env[name] is not None and (open_to := _readers(form, url)) is not None:
+                    yield f"{_at(read, path)}: ${{{name}}} belongs to {host} alone, and {open_to}"
 
 
-def _sealed(form: Any) -> bool:
-    """Whether a proxy, if there is one, cannot read what is sent: it may answer in the target's name where that is not checked."""
-    if form.proxy is None:
-        return True
+def _readers(form: Any, url: str) -> str | None:
+    """Who else would read a key that goes to ``url``, and the fix; None where nobody can. On the way to this machine itself nobody does,
+    unless a proxy is asked to go there.
+    """
+    if form.proxy is None and (url == SIMULATOR or is_loopback(urlsplit(url).hostname or "")):
+        return None
+    if urlsplit(url).scheme != "https":
+        return "over plain http anybody on the way reads it: name an https URL, or have it given away without a host (--allow-env NAME)"
     tls = form.tls
-    return urlsplit(form.url).scheme == "https" and tls.verify and tls.server_name is None and tls.ca is None
+    if not tls.verify or tls.server_name is not None:
+        return "whoever answers in that host's name reads it: take out tls.verify and tls.server_name"
+    if form.proxy is not None and tls.ca is not None:
+        # The proxy could answer in the target's name with a certificate of that authority.
+        return (
+            "it passes a proxy only within TLS that is checked against the usual authorities: take out tls.ca, or proxy"
+        )
+    return None
 
 
 def _belongs(host: str, hosts: tuple[str, ...] | None) -> bool:

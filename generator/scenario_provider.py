@@ -26,7 +26,9 @@ FILLED = ("url", "api", "api_key", "auth_header", "request_id_header", "max_toke
 """Keys that one provider's scenario does not share with another's; ``--provider`` takes them away."""
 
 _KEY_HEADERS = ("authorization", "x-api-key", "api-key")
-_PART = re.compile(r"[A-Za-z0-9._-]+\Z")
+_PART = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*\Z")
+_RESOURCE = re.compile(r"[A-Za-z0-9-]+\Z")
+"""One label of a host's name: whoever gets the key is the resource that was written, not one whose name a dot makes of it."""
 
 
 def fill(document: Document, targets: list[Path]) -> None:
@@ -113,9 +115,14 @@ def _url(document: Document, path: Path, target: dict[str, Any], preset: Preset)
                 (*path, "provider"),
                 f"azure.{key} is missing: {preset.url} is made of it; give azure: {{resource: NAME, deployment: NAME}}, or url",
             )
-        if not isinstance(value, str) or not _PART.match(value):
+        if not isinstance(value, str) or not (_RESOURCE if key == "resource" else _PART).match(value):
             where = (*path, "azure", key) if isinstance(given, dict) and key in given else (*path, "model")
-            raise _wrong(document, where, f"{value!r}: azure.{key} has letters, digits, '.', '_' and '-' only")
+            may = (
+                "letters, digits and '-' only: NAME of https://NAME.openai.azure.com; a host of another kind goes into url"
+                if key == "resource"
+                else "letters, digits, '.', '_' and '-' only"
+            )
+            raise _wrong(document, where, f"{value!r}: azure.{key} has {may}")
     return preset.url.format_map(parts)
 
 

@@ -152,6 +152,12 @@ def test_errors_name_place_and_fix(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert "azure.resource has letters" in refused(
         tmp_path, "{provider: azure, model: m, azure: {resource: 'evil.com/x?'}}"
     )
+    assert "NAME of https://NAME.openai.azure.com" in refused(
+        tmp_path, "{provider: azure, model: m, azure: {resource: res.openai.azure.com}}"
+    )
+    assert "azure.deployment has letters" in refused(
+        tmp_path, "{provider: azure, model: m, azure: {resource: res, deployment: ..}}"
+    )
     assert "azure is for provider: azure" in refused(tmp_path, "{provider: openai, model: m, azure: {resource: r}}")
     monkeypatch.delenv("GROQ_API_KEY")
     assert refused(tmp_path, "{provider: groq, model: m}") == (

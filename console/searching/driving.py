@@ -15,7 +15,7 @@ from analysis.searching.course import Ending, next_move, trials
 from analysis.searching.part import Done, Order
 from console import exits
 from console.drive import Finished
-from console.searching import runs, state
+from console.searching import remains, runs, state
 from console.searching.state import State
 from generator import clock
 from generator.errors import OpenloopError
@@ -79,13 +79,15 @@ def _refuse(finished: Finished) -> None:
 
 
 def begin_again(folder: Path, known: State) -> State:
-    """A search that was killed, interrupted or ended by a limit, made ready to go on."""
+    """A search that was killed, interrupted or ended by a limit, made ready to go on. Raises RunFolderError where its last run cannot be
+    sealed, or still goes on.
+    """
     killed: tuple[Done, ...] = ()
     if known.begun is not None:
-        left = runs.remains(folder, known.begun)
+        left = remains.remains(folder, known.begun, known.begun_at)
         killed = () if left is None else (left,)
     all_runs = (*known.runs, *killed)
-    return replace(known, runs=all_runs, begun=None, forgiven=len(all_runs), end=None)
+    return replace(known, runs=all_runs, begun=None, begun_at="", forgiven=len(all_runs), end=None)
 
 
 def found(folder: Path, known: State) -> dict[str, Any]:

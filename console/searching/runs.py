@@ -9,16 +9,13 @@ from typing import Any
 from analysis import database
 from analysis.searching.observe import observe
 from analysis.searching.part import Done, Goal, Order
-from analysis.searching.sample import Sample
 from console import drive, prepare
 from console.drive import Finished
 from console.searching import asked
 from generator.progress import Progress
-from generator.run_dir import RunDir
 from generator.scenario import Scenario
 
 INTERRUPTED = "interrupted before its end"
-KILLED = "the search was killed while it ran"
 MONEY = "the budget was spent before its end"
 
 Watch = Callable[[Progress], None]
@@ -83,17 +80,3 @@ def done(order: Order, finished: Finished, elapsed_s: float) -> Done:
         planned_s=0.0 if order.window_s is None else order.warmup_s + order.window_s,
         cut=reasons in ((INTERRUPTED,), (MONEY,)),
     )
-
-
-def remains(folder: Path, run_id: str) -> Done | None:
-    """A run that was under way when the search was killed: what it had sent is spent, what it saw decides nothing. None where it
-    never began.
-    """
-    run = RunDir(folder / run_id)
-    if not run.path.is_dir():
-        return None
-    sent = 0
-    if any(run.table_files("requests")):
-        with database.open_runs([run]) as con:
-            (sent,) = con.execute("SELECT count(*) FROM requests").fetchall()[0]
-    return Done(run_id, "probe", 0.0, -1, 0, Sample(0, 0, 1.0, False), int(sent), 0.0, reasons=(KILLED,), cut=True)

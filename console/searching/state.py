@@ -8,7 +8,7 @@ from pathlib import Path
 import orjson
 
 from analysis.searching.part import Done, Goal, Limits
-from generator import job
+from generator import clock, job
 from generator.errors import RunFolderError
 from generator.run_dir import write_whole
 
@@ -18,7 +18,7 @@ FORMAT = 1
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """``begun``: the run that is under way, or was when the search died. ``forgiven``: so many runs were there when it was last resumed.
+    """``begun``: the run that is under way, or was when the search died; ``begun_at``: since when, RFC 3339. ``forgiven``: so many runs were there when it was last resumed.
     ``end``: how it ended, None while it goes on.
     """
 
@@ -36,12 +36,13 @@ class State:
     target: str = ""
     format: int = FORMAT
     warnings: tuple[str, ...] = field(default=())
+    begun_at: str = ""
 
     def begin(self, run_id: str) -> State:
-        return replace(self, begun=run_id, end=None)
+        return replace(self, begun=run_id, begun_at=clock.utc_text(), end=None)
 
     def finish(self, done: Done) -> State:
-        return replace(self, runs=(*self.runs, done), begun=None)
+        return replace(self, runs=(*self.runs, done), begun=None, begun_at="")
 
 
 def path_of(folder: Path) -> Path:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from console.web.settings import Settings
+from console.web.settings import Settings, is_loopback
 from generator.errors import ScenarioError
 from generator.job import TOKENIZER_ENDPOINT
 from generator.plan import Planned
@@ -202,9 +202,10 @@ def _secrets(read: Scenario, rules: Rules) -> Iterator[str]:
     for keys, form in _target_keys(read):
         where = form.url if form.url == SIMULATOR or "${" in form.url else (urlsplit(form.url).hostname or "").lower()
         for path, text in _texts(read.document.get(keys), keys):
-            host = where
+            host, url = where, form.url
             if path[len(keys) :][:1] == ("metrics",) and form.metrics is not None and form.metrics.url is not None:
-                host = (urlsplit(form.metrics.url).hostname or "").lower()
+                url = form.metrics.url
+                host = (urlsplit(url).hostname or "").lower()
             for name in _VARIABLE.findall(text):
                 if name in literal:
                     continue
@@ -215,19 +216,27 @@ def _secrets(read: Scenario, rules: Rules) -> Iterator[str]:
                         f"{_at(read, path)}: ${{{name}}} is sent to {' and '.join(rules.env[name] or ())} only, not to {host}; "
                         f"whoever runs the service allows more with --allow-env {name}@HOST"
                     )
-                elif rules.env[name] is not None and not _sealed(form):
-                    yield (
-                        f"{_at(read, path)}: ${{{name}}} passes a proxy only within TLS that is checked: an https URL, "
-                        "and none of tls.verify, tls.server_name and tls.ca"
-                    )
+                elif rules.env[name] is not None and (open_to := _readers(form, url)) is not None:
+                    yield f"{_at(read, path)}: ${{{name}}} belongs to {host} alone, and {open_to}"
 
 
-def _sealed(form: Any) -> bool:
-    """Whether a proxy, if there is one, cannot read what is sent: it may answer in the target's name where that is not checked."""
-    if form.proxy is None:
-        return True
+def _readers(form: Any, url: str) -> str | None:
+    """Who else would read a key that goes to ``url``, and the fix; None where nobody can. On the way to this machine itself nobody does,
+    unless a proxy is asked to go there.
+    """
+    if form.proxy is None and (url == SIMULATOR or is_loopback(urlsplit(url).hostname or "")):
+        return None
+    if urlsplit(url).scheme != "https":
+        return "over plain http anybody on the way reads it: name an https URL, or have it given away without a host (--allow-env NAME)"
     tls = form.tls
-    return urlsplit(form.url).scheme == "https" and tls.verify and tls.server_name is None and tls.ca is None
+    if not tls.verify or tls.server_name is not None:
+        return "whoever answers in that host's name reads it: take out tls.verify and tls.server_name"
+    if form.proxy is not None and tls.ca is not None:
+        # The proxy could answer in the target's name with a certificate of that authority.
+        return (
+            "it passes a proxy only within TLS that is checked against the usual authorities: take out tls.ca, or proxy"
+        )
+    return None
 
 
 def _belongs(host: str, hosts: tuple[str, ...] | None) -> bool:

@@ -11,7 +11,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from console.web.box import BusyError
-from console.web.service import ConflictError, FullError, MissingError
+from console.web.refusals import ConflictError, FullError, MissingError
 from console.web.shapes import Problem
 from generator.errors import MachineError, OpenloopError, QueryError, RunFolderError, ScenarioError
 

@@ -52,7 +52,7 @@ def one(
     """State, summary, and a page of its single requests; prompts and answers only where the run kept them."""
     found = asked.get(benchmark_id)
     if size:
-        found.results = asked.results(benchmark_id, page, size)
+        found.results = asked.measured.results(benchmark_id, page, size)
     return found
 
 
@@ -61,7 +61,7 @@ def results(
     benchmark_id: Id, asked: Asked, page: PageNumber = 1, size: Annotated[int, Query(ge=1, le=500)] = 50
 ) -> Results:
     """A page of its single requests alone."""
-    found = asked.results(benchmark_id, page, size)
+    found = asked.measured.results(benchmark_id, page, size)
     return found or Results(total=0, page=page, size=size, items=[])
 
 

@@ -11,7 +11,8 @@ from fastapi.responses import StreamingResponse
 
 from console.web.api.answers import ALWAYS, FULL, MISSING, Responses
 from console.web.api.asked import Asked, Id
-from console.web.service import FullError, Service
+from console.web.refusals import FullError
+from console.web.service import Service
 
 router = APIRouter(prefix="/benchmarks", tags=["benchmarks"], responses=ALWAYS)
 

@@ -75,7 +75,7 @@ def report(
     download: Annotated[bool, Query(description="As a file to keep.")] = False,
 ) -> Response:
     """The run judged anew and reported."""
-    answer = asked.report(benchmark_id, format)
+    answer = asked.measured.report(benchmark_id, format)
     headers = {"Content-Security-Policy": REPORT_POLICY} if format == "html" else {}
     if download:
         headers |= _as_file(f"{benchmark_id}.{_ENDINGS.get(format, format)}")
@@ -91,14 +91,14 @@ def named(
     format: Annotated[RowForm, Query()] = "json",  # noqa: A002 - the parameter's public name
 ) -> Response:
     """The rows of a named query; GET /queries lists them with their columns."""
-    answer = asked.query(benchmark_id, _known(name), None, _pairs(param or []), format)
+    answer = asked.measured.query(benchmark_id, _known(name), None, _pairs(param or []), format)
     return _rows(answer, format, f"{benchmark_id}-{name}")
 
 
 @router.post("/benchmarks/{benchmark_id}/query", response_class=Response, responses=MISSING | CONFLICT | _ROWS)
 def sql(benchmark_id: Id, asked: Asked, form: Sql) -> Response:
     """One SELECT of your own over the run's tables and the named queries; it can neither write nor read anything else."""
-    answer = asked.query(benchmark_id, None, form.sql, {}, form.format)
+    answer = asked.measured.query(benchmark_id, None, form.sql, {}, form.format)
     return _rows(answer, form.format, f"{benchmark_id}-query")
 
 
@@ -118,7 +118,7 @@ def compare(
     asked: Asked,
 ) -> dict[str, Any]:
     """Two runs side by side: differences with intervals, and what two runs made apart cannot exclude."""
-    return asked.compare(runs[0], runs[1])
+    return asked.measured.compare(runs[0], runs[1])
 
 
 @router.get("/history")
@@ -131,7 +131,7 @@ def history(
     most: Annotated[int, Query(ge=1, le=1000, description="The newest runs.")] = 100,
 ) -> History:
     """A scenario over time: figures of each of its runs, with 95 % intervals where there are any."""
-    return asked.history(scenario, metric or ["ttft_p99_ms", "goodput_rps", "cost_usd"], most)
+    return asked.measured.history(scenario, metric or ["ttft_p99_ms", "goodput_rps", "cost_usd"], most)
 
 
 @router.get("/names")

@@ -46,10 +46,10 @@ def values(service: Service, ids: Sequence[str], step: str | None) -> Row:
     troubles: list[str] = []
     with ThreadPoolExecutor(max_workers=4) as pool:
         reports = list(
-            pool.map(lambda one: _told(lambda: orjson.loads(service.report(one, "json").body), troubles), ids)
+            pool.map(lambda one: _told(lambda: orjson.loads(service.measured.report(one, "json").body), troubles), ids)
         )
         curves = list(pool.map(lambda one: _told(lambda: _curve(service, one), troubles), ids))
-        pairs = list(pool.map(lambda one: _told(lambda: service.compare(ids[0], one), troubles), ids[1:]))
+        pairs = list(pool.map(lambda one: _told(lambda: service.measured.compare(ids[0], one), troubles), ids[1:]))
     colours = [ramp(i, len(ids)) for i in range(len(ids))]
     names = _names([(b.name, b.id) for b in runs])
     labels = [[s["label"] for s in report["steps"]] if report else [] for report in reports]
@@ -82,7 +82,7 @@ def _names(named: list[tuple[str, str]]) -> list[str]:
 
 
 def _curve(service: Service, benchmark_id: str) -> list[Row]:
-    answer = service.query(benchmark_id, "percentile_curve", None, {}, "json")
+    answer = service.measured.query(benchmark_id, "percentile_curve", None, {}, "json")
     return [dict(zip(answer.head["columns"], row, strict=True)) for row in orjson.loads(answer.body)]
 
 

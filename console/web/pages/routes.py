@@ -15,7 +15,8 @@ from console.web.api.asked import Asked, Id
 from console.web.catalogue.store import Filter
 from console.web.pages import assets, comparing, fields, listing, result, starts, trend
 from console.web.pages.rendering import page
-from console.web.service import ConflictError, MissingError, Service
+from console.web.refusals import ConflictError, MissingError
+from console.web.service import Service
 from console.web.states import OVER
 from generator.errors import MachineError, OpenloopError
 from generator.run_dir import RunDir
@@ -97,7 +98,7 @@ def run(benchmark_id: Id, asked: Asked) -> HTMLResponse:
         return _page(asked, "run", "", b=found, going=True, charts=result.LIVE)
     shown: dict[str, Any] = {"report": None, "trouble": None}
     try:
-        report = orjson.loads(asked.report(benchmark_id, "json").body)
+        report = orjson.loads(asked.measured.report(benchmark_id, "json").body)
         shown |= result.values(found, report)
     except ConflictError:
         pass  # nothing was recorded, which the page says

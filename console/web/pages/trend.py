@@ -45,7 +45,7 @@ METRICS = (
 
 def values(service: Service, name: str, step: str | None) -> Row:
     """What history.html.j2 shows. ``step``: label of one step; None, or one that there is not: all."""
-    points = service.history(name, [m.name for m in METRICS], MOST).points
+    points = service.measured.history(name, [m.name for m in METRICS], MOST).points
     steps = list(dict.fromkeys(p.step for p in points))
     chosen = step if step in steps else None
     points = [p for p in points if chosen in (None, p.step)]

@@ -1,0 +1,76 @@
+"""What the service asks of its boxes, a method for each job of ``jobs.py``, with the limits that hold for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from console.web import admission, submission
+from console.web.admission import Rules
+from console.web.box import Answer, Boxes
+from console.web.settings import Settings
+
+_PLAN_BYTES = 1_500_000_000
+
+
+class Asking:
+    """Every method raises BusyError where no box is free, ExceededError for a limit."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._limits = settings.limits
+        self._boxes = Boxes(settings.limits.boxes)
+
+    def plan(self, asked: Mapping[str, Any], rules: Rules, own: Sequence[Path]) -> dict[str, Any]:
+        """``asked``: what ``submission.asked`` made. Raises ScenarioError with a line for each fault, MachineError where this machine cannot
+        carry it.
+        """
+        # Only names that the service gives away are in the box's environment, so that nothing can be read by another name.
+        env = submission.given(rules.env)
+        return self._ask({"op": "plan", "rules": admission.told(rules, *own), **asked}, env=env).head
+
+    def report(self, path: Path, form: str) -> Answer:
+        """Raises QueryError for a form that does not exist."""
+        return self._ask({"op": "report", "path": str(path), "form": form})
+
+    def judgement(self, path: Path) -> Answer:
+        return self._ask({"op": "judge", "path": str(path.resolve())})
+
+    def results(self, path: Path, first: int, most: int) -> Answer:
+        return self._ask({"op": "results", "path": str(path), "first": first, "most": most, "memory": "400MB"})
+
+    def query(self, path: Path, name: str | None, sql: str | None, params: Mapping[str, str], form: str) -> Answer:
+        """Raises QueryError for what is refused."""
+        asked = {
+            "op": "query",
+            "path": str(path),
+            "name": name,
+            "sql": sql,
+            "params": dict(params),
+            "form": form,
+            "rows": self._limits.rows,
+            "memory": f"{self._limits.memory_bytes // 1_000_000}MB",
+            "writes_nothing": True,
+        }
+        return self._ask(asked, limit_s=self._limits.query_s)
+
+    def comparison(self, a: Path, b: Path) -> dict[str, Any]:
+        """Raises RunFolderError, QueryError."""
+        found: dict[str, Any] = orjson.loads(self._ask({"op": "compare", "a": str(a), "b": str(b)}).body)
+        return found
+
+    def _ask(
+        self, job: Mapping[str, Any], limit_s: float | None = None, env: Mapping[str, str] | None = None
+    ) -> Answer:
+        limits = self._limits
+        # What visitors wrote is bounded. Reports are ours, and the engine that draws their charts maps address space by the gigabyte.
+        memory = {"query": limits.memory_bytes, "plan": max(limits.memory_bytes, _PLAN_BYTES)}.get(job["op"])
+        return self._boxes.ask(
+            job,
+            limit_s=limit_s or limits.analysis_s,
+            memory_bytes=memory,
+            answer_bytes=limits.answer_bytes,
+            env=env,
+        )

@@ -301,6 +301,30 @@ def test_interval_covers_under_dependence(tmp_path):
     assert sum(r["low_ms"] <= 50 <= r["high_ms"] for r in found) >= 17
 
 
+def test_an_upper_end_beyond_the_sample_is_none(tmp_path):
+    """400 independent requests are more than the 368 that bound a p99 by the binomial law, and fewer than Student's wider quantile asks:
+    the largest value is not told as an end that it is not; 1,000 bound it."""
+    rng = np.random.default_rng(5)
+    steps, rows, chunks = [], [], []
+    for s, n in enumerate((400, 1000)):
+        steps.append(step(s, start_ns=START_NS))
+        for i, ms in enumerate(rng.exponential(50, n)):
+            row = request(i, s, at_ms=i)
+            rows.append(row)
+            chunks.append(token(row, 0, row["scheduled_ns"] + int(ms * 1e6)))
+    with database.open_runs([write(tmp_path / "run", steps=steps, requests=rows, tokens=chunks)]) as con:
+        few, enough = (
+            r for r in catalog.run(con, "percentile_intervals").dicts() if r["metric"] == "ttft" and r["q"] == 0.99
+        )
+    assert 368 <= few["n_effective"] <= 400
+    assert few["high_ms"] is None
+    assert few["low_ms"] < few["ms"]
+    assert few["reason"] == f"n too small: 400 of {few['least_n']}"
+    assert few["least_n"] >= 415
+    assert enough["low_ms"] < enough["ms"] < enough["high_ms"]
+    assert enough["reason"] is None
+
+
 def test_memory_grows_with_requests_within_the_machines(tmp_path, monkeypatch):
     """Relations with a row a request need room for it; a torn file changes nothing, and the machine's half is the most."""
     few, many, torn = (tmp_path / name for name in ("few", "many", "torn"))

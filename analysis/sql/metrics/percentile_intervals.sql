@@ -6,10 +6,11 @@
 -- column: q [-] 0.5, 0.9, 0.95, 0.99, 0.999
 -- column: n [values] requests, or gaps for icl
 -- column: n_effective [values] as many independent ones would be as sure; NULL for icl of fewer than ten requests, which cannot tell
--- column: least_n [values] as many independent ones as it takes to bound the percentile on both sides: p99 368, p99.9 3,688
+-- column: least_n [values] as many independent ones as it takes to bound the percentile on both sides: by the binomial law p99 368 and p99.9
+--   3,688, in fact 415 and 4,179 at least, and more where few degrees of freedom tell how alike neighbours are
 -- column: ms [ms] the percentile; NULL where n is below 299 for p99, 2,995 for p99.9: not even independent values would bound it from above
 -- column: low_ms, high_ms [ms] its 95 % interval: order statistics at the ranks that a binomial law gives for n_effective, scaled back to
---   n; high is NULL where n_effective is below least_n, low too where the percentile is the median
+--   n; high is NULL where n_effective is below least_n, low too where the percentile is the median or its rank would be below the first
 -- column: reason [-] why high is NULL, in words; NULL where it is not
 
 -- Under load latencies are autocorrelated, and the plain binomial interval covers a third or less of what it promises. What the
@@ -85,17 +86,32 @@ effective AS (
             WHEN metric <> 'icl' AND list_sum(sizes) < 60 THEN list_sum(sizes)
             ELSE effective_n(hits, sizes)
         END AS n_effective,
-        student_975(len(sizes) / widening(persistence(deviations(hits, sizes))) - 1) AS student
+        student_975(
+            CASE
+                WHEN metric <> 'icl' AND list_sum(sizes) < 60 THEN 29
+                ELSE greatest(2, len(sizes) / widening(persistence(deviations(hits, sizes))) - 1)
+            END
+        ) AS student
     FROM stretches
+),
+
+-- An end whose rank lies outside of the sample is no end: the largest value is an upper bound only of a percentile whose interval by
+-- Student's quantile, which may be much wider than the normal law's, ends within the sample.
+bounded AS (
+    SELECT
+        *,
+        q - student * sqrt(q * (1 - q) / n_effective) AS low_share,
+        q + student * sqrt(q * (1 - q) / n_effective) AS high_share,
+        greatest(least_n_two_sided(q), ceil(student ^ 2 * greatest(q, 1 - q) / least(q, 1 - q))::BIGINT) AS least_n
+    FROM effective
 ),
 
 ranks AS (
     SELECT
         *,
-        greatest(1, floor(n * (q - student * sqrt(q * (1 - q) / n_effective))))::BIGINT AS low_rank,
-        least(n, ceil(n * (q + student * sqrt(q * (1 - q) / n_effective))) + 1)::BIGINT AS high_rank,
-        least_n_two_sided(q) AS least_n
-    FROM effective
+        greatest(1, floor(n * low_share))::BIGINT AS low_rank,
+        least(n, ceil(n * high_share) + 1)::BIGINT AS high_rank
+    FROM bounded
 ),
 
 -- The least gap that so many gaps do not exceed is the order statistic.
@@ -131,7 +147,7 @@ SELECT
         ELSE coalesce(i.ms, k.at_ms[list_position([0.5, 0.9, 0.95, 0.99, 0.999], q)])
     END AS ms,
     CASE
-        WHEN r.n_effective >= r.least_n OR (q > 0.5 AND r.n >= least_n(q))
+        WHEN r.n_effective >= r.least_n OR (q > 0.5 AND r.n >= least_n(q) AND r.low_share > 0)
             THEN coalesce(o.values_ms[r.low_rank], b.low_ms)
     END AS low_ms,
     CASE WHEN r.n_effective >= r.least_n THEN coalesce(o.values_ms[r.high_rank], b.high_ms) END AS high_ms,

@@ -14,6 +14,8 @@ import pytest
 from services import QUICK, client, one, over, settings, submitted
 from whole_runs import until
 
+from console.web.settings import Settings
+
 Asked = tuple[Any, dict[str, str]]
 
 
@@ -236,6 +238,43 @@ def test_unknown_benchmarks_are_404(asked: Asked) -> None:
         assert c.get(f"/benchmarks/nobody{path}").status_code == 404, path
     assert c.post("/benchmarks/nobody/stop").status_code == 404
     assert c.delete("/benchmarks/nobody").status_code == 404
+
+
+def test_equal_submissions_have_equal_digests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of what is asked, prompts by their content, a seed only where one was said; and a benchmark's scenario can be submitted again.
+
+    Its prompts lie there as long as a benchmark names them. The runs folder may be named relative to where the service was started.
+    """
+    monkeypatch.chdir(tmp_path)
+    with client(Settings(runs_dir=Path("runs"))) as c:
+        store = c.app.state.service.store
+
+        def digest(**form: Any) -> tuple[str, str]:
+            benchmark_id = submitted(c, **form)
+            return benchmark_id, str(store.get(benchmark_id)[0].scenario_digest)
+
+        asked = {"model": "m", "prompts": ["Of the sea."], "output_tokens": 4}
+        (first, same), (again, as_well) = digest(**asked), digest(**asked)
+        other = digest(**asked | {"prompts": ["Of fog."]})
+        seeded = digest(**asked, overrides={"seed": 7})
+        assert same == as_well
+        assert len({same, other[1], seeded[1]}) == 3
+        assert seeded[1] == digest(**asked, overrides={"seed": 7})[1]
+        resolved = submitted(c, scenario=one(c, first)["scenario"])
+        for benchmark_id in (first, again, resolved):
+            assert over(c, benchmark_id)["state"] == "completed"
+        page = one(c, resolved, size=5)["results"]
+        assert [row["prompt"] for row in page["items"]] == ["Of the sea."]
+        files = tmp_path / "runs" / ".service" / "prompts"
+        assert len(list(files.iterdir())) == 2
+        for benchmark_id in (first, again):
+            assert c.delete(f"/benchmarks/{benchmark_id}").status_code == 204
+        assert len(list(files.iterdir())) == 2, "others still name them"
+        over(c, other[0])
+        assert c.delete(f"/benchmarks/{other[0]}").status_code == 204
+        assert len(list(files.iterdir())) == 1
+        assert c.post("/plan", json=asked | {"prompts": ["Of nothing."]}).status_code == 200
+        assert len(list(files.iterdir())) == 1, "what is only planned is not kept"
 
 
 def test_shipped_scenarios_and_providers(asked: Asked) -> None:

@@ -36,7 +36,7 @@ class Asking:
         return self._ask({"op": "report", "path": str(path), "form": form})
 
     def judgement(self, path: Path) -> Answer:
-        return self._ask({"op": "judge", "path": str(path.resolve())})
+        return self._ask({"op": "judge", "path": str(path)})
 
     def results(self, path: Path, first: int, most: int) -> Answer:
         return self._ask({"op": "results", "path": str(path), "first": first, "most": most, "memory": "400MB"})

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import re
 from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from generator.errors import QueryError, ScenarioError
+
+if TYPE_CHECKING:
+    from generator.scenario import Scenario  # pydantic's import is for those jobs alone that read a scenario
 
 Job = dict[str, Any]
 Done = tuple[dict[str, Any], bytes]
@@ -62,7 +66,7 @@ def _planned(job: Job) -> Done:
         "name": planned.plan.name,
         "seed": planned.plan.seed,
         "scenario": read.text(),
-        "digest": f"sha256:{read.digest()}",
+        "digest": f"sha256:{_digest(read)}",
         "model": first.model,
         "provider": form.provider,
         "target": ", ".join(t.url for t in planned.plan.targets.values()),
@@ -78,6 +82,16 @@ def _planned(job: Job) -> Done:
         # YAML's escapes can write half of a surrogate pair, which is no character and has no UTF-8.
         raise ScenarioError(f"scenario: a text in it cannot be written: {e}") from None
     return facts, b""
+
+
+def _digest(read: Scenario) -> str:
+    """Of the scenario as ``text`` has it, which is the digest in the run's manifest; where the seed was drawn only now, of all but the seed,
+    so that what is submitted twice is the same twice.
+    """
+    if read.form.seed is not None:
+        return read.digest()
+    known = {"name": read.name} | {key: value for key, value in read.document.data.items() if key != "seed"}
+    return hashlib.sha256(json.dumps(known, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def _report(job: Job) -> Done:

@@ -22,7 +22,7 @@ class Measured:
     """Every method that takes a benchmark raises MissingError where there is none."""
 
     def __init__(self, runs_dir: Path, store: Store, benchmarks: Benchmarks, asking: Asking) -> None:
-        self._runs_dir = runs_dir.resolve()
+        self._runs_dir = runs_dir
         self._store = store
         self._benchmarks = benchmarks
         self._asking = asking

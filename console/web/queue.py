@@ -126,12 +126,12 @@ class Queue:
             self._end(row.id, Event.FAIL, error=f"{admission.NO_LONGER}: {why}", figured=True)
             return False
         folder = self.folder(row.id)
-        rules = admission.told(self._rules, folder)
+        rules = admission.told(self._rules, self._settings.prompts_dir)
         try:
             with self._starting:
                 if not self._store.move(row.id, Event.START, started_ms=now_ms()):
                     return False
-                child = runs.run(folder, self._settings.runs_dir.resolve(), row.id, row.env_names, rules)
+                child = runs.run(folder, self._settings.runs_dir, row.id, row.env_names, rules)
                 self._children[row.id] = child
         except OSError as e:
             self._end(row.id, Event.FAIL, error=f"its process could not be started: {e.strerror}")
@@ -212,7 +212,7 @@ class Queue:
         if (path / "manifest.json").exists():
             folder = self.folder(benchmark_id)
             folder.mkdir(parents=True, exist_ok=True)
-            self._sealing[benchmark_id] = runs.seal(folder, self._settings.runs_dir.resolve(), benchmark_id)
+            self._sealing[benchmark_id] = runs.seal(folder, self._settings.runs_dir, benchmark_id)
         else:
             event = Event.STOP if self._asked(benchmark_id) else Event.CUT
             words = runs.last_words(self.folder(benchmark_id))

@@ -16,6 +16,7 @@ from console.web.catalogue.store import Filter, Store
 from console.web.feed import Feeds, Said, Standing
 from console.web.librarian import Librarian
 from console.web.measured import Measured
+from console.web.prompts import Prompts
 from console.web.queue import Queue
 from console.web.refusals import ConflictError, MissingError
 from console.web.settings import Settings
@@ -38,7 +39,8 @@ class Service:
         self._benchmarks = Benchmarks(self.store)
         asking = Asking(settings)
         self.measured = Measured(settings.runs_dir, self.store, self._benchmarks, asking)
-        self._submitting = Submitting(settings, self.store, self.queue, asking)
+        self._prompts = Prompts(settings.prompts_dir, self.store.scenario_names)
+        self._submitting = Submitting(settings, self.store, self.queue, asking, self._prompts)
         self.webhooks = Webhooks(settings, self.deliveries, self._benchmarks.line)
         self.librarian = Librarian(settings.runs_dir, self.store, asking.judgement, lambda: not self.queue.running())
 
@@ -78,6 +80,7 @@ class Service:
         self.store.drop(benchmark_id)
         for folder in (self.settings.runs_dir / benchmark_id, self.queue.folder(benchmark_id)):
             shutil.rmtree(folder, ignore_errors=True)
+        self._prompts.forget(row.scenario)
 
     def list(self, wanted: Filter) -> Page:
         return self._benchmarks.page(wanted)

@@ -53,6 +53,12 @@ class Settings:
     at_once: int = 2
     limits: Limits = field(default_factory=Limits)
 
+    def __post_init__(self) -> None:
+        # Boxes work in another folder, where a relative name would be another file's.
+        object.__setattr__(self, "runs_dir", self.runs_dir.resolve())
+        if self.data_dir is not None:
+            object.__setattr__(self, "data_dir", self.data_dir.resolve())
+
     @property
     def loopback(self) -> bool:
         """Whether nobody but this machine can reach it."""
@@ -63,8 +69,13 @@ class Settings:
         """What the service keeps beside the runs: submitted scenarios, progress, its database. Not a run folder."""
         return self.runs_dir / ".service"
 
+    @property
+    def prompts_dir(self) -> Path:
+        """Of prompts that were submitted; scenarios may name its files."""
+        return self.own_dir / "prompts"
+
     def url_of_database(self) -> str:
-        return self.database_url or f"sqlite:///{(self.own_dir / 'catalogue.sqlite').resolve()}"
+        return self.database_url or f"sqlite:///{self.own_dir / 'catalogue.sqlite'}"
 
 
 def is_loopback(host: str) -> bool:

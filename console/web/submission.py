@@ -15,14 +15,12 @@ from console.web.shapes import Submission
 from generator import scenario
 from generator.errors import ScenarioError
 
-PROMPTS = "prompts.jsonl"
-
 _OF_TARGET = ("provider", "target", "api", "model")
 _OF_LOAD = ("concurrency", "rate", "duration", "requests", "input_tokens", "output_tokens")
 
 
-def asked(form: Submission, settings: Settings, own: Path | None) -> dict[str, Any]:
-    """``shipped`` or ``text`` with ``base``, ``flags`` and ``sets``. Raises ScenarioError where the form contradicts itself."""
+def asked(form: Submission, settings: Settings, prompts: Path | None) -> dict[str, Any]:
+    """``shipped`` or ``text`` with ``base``, ``flags`` and ``sets``. ``prompts``: the file of the form's own. Raises ScenarioError where the form contradicts itself."""
     _plain(form)
     flags = {name: _flag(value) for name in (*_OF_TARGET, *_OF_LOAD) if (value := getattr(form, name)) is not None}
     sets = [f"{path}={json.dumps(value)}" for path, value in form.overrides.items()]
@@ -36,11 +34,8 @@ def asked(form: Submission, settings: Settings, own: Path | None) -> dict[str, A
         told["text"] = text
     else:
         told["text"] = _yaml(_smallest(form, settings, flags))
-    if form.prompts:
-        if len(form.prompts) > settings.limits.prompts:
-            raise ScenarioError(f"prompts: at most {settings.limits.prompts:,} are taken, not {len(form.prompts):,}")
-        if own is not None:
-            sets.append(f"workload.prompts={json.dumps(str(own / PROMPTS))}")
+    if prompts is not None:
+        sets.append(f"workload.prompts={json.dumps(str(prompts))}")
     if form.name is not None:
         sets.append(f"name={json.dumps(form.name)}")
     keep = form.keep_texts if form.keep_texts is not None or not form.prompts else True
@@ -69,6 +64,12 @@ def _smallest(form: Submission, settings: Settings, flags: dict[str, Any]) -> di
 def _flag(value: Any) -> str:
     """As it would stand on the command line."""
     return ",".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def check_prompts(form: Submission, settings: Settings) -> None:
+    """Raises ScenarioError for more than are taken, and for what is no text."""
+    if form.prompts and len(form.prompts) > settings.limits.prompts:
+        raise ScenarioError(f"prompts: at most {settings.limits.prompts:,} are taken, not {len(form.prompts):,}")
 
 
 def _plain(form: Submission) -> None:

@@ -9,12 +9,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import orjson
-
 from console.web import admission, submission, webhooks
 from console.web.asking import Asking
 from console.web.catalogue.store import Store
 from console.web.catalogue.tables import BenchmarkRow, storable
+from console.web.prompts import Prompts
 from console.web.queue import Queue, now_ms
 from console.web.refusals import FullError
 from console.web.settings import Settings
@@ -23,11 +22,12 @@ from console.web.states import State
 
 
 class Submitting:
-    def __init__(self, settings: Settings, store: Store, queue: Queue, asking: Asking) -> None:
+    def __init__(self, settings: Settings, store: Store, queue: Queue, asking: Asking, prompts: Prompts) -> None:
         self._settings = settings
         self._store = store
         self._queue = queue
         self._asking = asking
+        self._prompts = prompts
         self._rules = admission.of_settings(settings)
 
     def planned(self, form: Submission) -> Plan:
@@ -35,49 +35,36 @@ class Submitting:
 
         Raises ScenarioError with a line for each fault, MachineError where this machine cannot carry it.
         """
-        _, folder = self._new_folder(form)
-        try:
-            facts = self._plan(form, folder)
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
-        return Plan(**facts | {"scenario": facts["scenario"].replace(f"{folder}/", "")})
+        submission.check_prompts(form, self._settings)
+        with self._prompts.kept(form.prompts) as file:
+            facts = self._plan(form, file)
+        return Plan(**facts | {"scenario": facts["scenario"].replace(f"{self._prompts.folder}/", "")})
 
     def submit(self, form: Submission) -> str:
         """Queue it; its id. Raises as ``planned``, and FullError where the queue is full."""
         if self._store.count(State.QUEUED) >= self._settings.limits.queue:
             raise FullError(f"the queue is full ({self._settings.limits.queue}); try again when something has ended")
         webhooks.check(form.webhook, self._settings)
-        name, folder = self._new_folder(form)
-        try:
-            facts = self._plan(form, folder)
-            (folder / "scenario.yaml").write_text(facts["scenario"], encoding="utf-8")
+        submission.check_prompts(form, self._settings)
+        with self._prompts.kept(form.prompts) as file:
+            facts = self._plan(form, file)
             benchmark_id = _new_id(facts["name"])
-            folder = folder.rename(folder.with_name(benchmark_id))
-            # The prompts moved with the folder.
-            text = facts["scenario"].replace(f"/{name}/", f"/{benchmark_id}/")
-            (folder / "scenario.yaml").write_text(text, encoding="utf-8")
-        except BaseException:
-            shutil.rmtree(folder, ignore_errors=True)
-            raise
-        self._store.add(_row(benchmark_id, text, facts, form), form.tags)
+            folder = self._queue.folder(benchmark_id)
+            folder.mkdir(parents=True, mode=0o700)
+            try:
+                (folder / "scenario.yaml").write_text(facts["scenario"], encoding="utf-8")
+                self._store.add(_row(benchmark_id, facts, form), form.tags)
+            except BaseException:
+                shutil.rmtree(folder, ignore_errors=True)
+                raise
         self._queue.look()
         return benchmark_id
 
-    def _plan(self, form: Submission, own: Path) -> dict[str, Any]:
-        return self._asking.plan(submission.asked(form, self._settings, own), self._rules, [own])
-
-    def _new_folder(self, form: Submission) -> tuple[str, Path]:
-        name = f"new-{secrets.token_hex(8)}"
-        folder = self._queue.folder(name)
-        folder.mkdir(parents=True, mode=0o700)
-        if form.prompts:
-            (folder / submission.PROMPTS).write_bytes(
-                b"".join(orjson.dumps({"prompt": prompt}) + b"\n" for prompt in form.prompts)
-            )
-        return name, folder
+    def _plan(self, form: Submission, prompts: Path | None) -> dict[str, Any]:
+        return self._asking.plan(submission.asked(form, self._settings, prompts), self._rules, [self._prompts.folder])
 
 
-def _row(benchmark_id: str, scenario: str, facts: dict[str, Any], form: Submission) -> BenchmarkRow:
+def _row(benchmark_id: str, facts: dict[str, Any], form: Submission) -> BenchmarkRow:
     return BenchmarkRow(
         id=benchmark_id,
         name=facts["name"],
@@ -87,7 +74,7 @@ def _row(benchmark_id: str, scenario: str, facts: dict[str, Any], form: Submissi
         provider=facts["provider"],
         target=facts["target"],
         created_ms=now_ms(),
-        scenario=scenario,
+        scenario=facts["scenario"],
         scenario_digest=facts["digest"],
         submission=form.model_dump(mode="json", exclude_unset=True),
         lanes=facts["lanes"],

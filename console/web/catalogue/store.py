@@ -181,6 +181,12 @@ class Store:
         with self.session.begin() as s:
             s.execute(delete(BenchmarkRow).where(BenchmarkRow.id == benchmark_id))
 
+    def scenario_names(self, text: str) -> bool:
+        """Whether the scenario of any benchmark has ``text`` in it."""
+        with self.session() as s:
+            asked = select(BenchmarkRow.id).where(BenchmarkRow.scenario.contains(text, autoescape=True))
+            return s.scalar(asked.limit(1)) is not None
+
     def history(self, name: str, metrics: Sequence[str], most: int) -> list[tuple[BenchmarkRow, FigureRow]]:
         """Figures of the newest ``most`` runs of that name, oldest first."""
         with self.session() as s:

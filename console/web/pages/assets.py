@@ -42,7 +42,7 @@ _making = threading.Lock()
 
 def bundle(own_dir: Path) -> Path:
     """The charting library's file, made now where it is not there yet. Raises MachineError where it cannot be made."""
-    made = own_dir.resolve() / f"vega-{version('vl-convert-python')}.js"
+    made = own_dir / f"vega-{version('vl-convert-python')}.js"
     with _making:
         if made.exists():
             return made

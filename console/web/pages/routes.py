@@ -111,7 +111,7 @@ def run(benchmark_id: Id, asked: Asked) -> HTMLResponse:
 def file(benchmark_id: Id, table: str, asked: Asked) -> FileResponse:
     """A table of a run, as its folder has it."""
     found = asked.get(benchmark_id)
-    run = RunDir(asked.settings.runs_dir.resolve() / found.id)
+    run = RunDir(asked.settings.runs_dir / found.id)
     if found.state not in OVER or table not in TABLES or not run.table_path(table).is_file():
         raise MissingError(f"{benchmark_id} has no file {table}.parquet")
     return FileResponse(

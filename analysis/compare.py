@@ -94,20 +94,26 @@ def judge(con: DuckDBPyConnection) -> Row | None:
     return weigh(kind, arms[0], arms[1:], pairs, turned) | {"turns": turns}
 
 
-def apart(con: DuckDBPyConnection, a: str, b: str) -> Row:
-    """Two runs that ``con`` has open, by run id: their steps of one load and arm side by side. Raises QueryError where none are."""
+def apart(con: DuckDBPyConnection, a: str, *others: str) -> Row:
+    """Runs that ``con`` has open, by run id, each of ``others`` against ``a``: their steps of one load and arm side by side.
+
+    Raises QueryError where none of them has a step in common with ``a``; one that has none beside one that has is in no figure, and all
+    its steps are left out.
+    """
     sides = _sides(con, "true", ("run_id", "load", "arm"))
-    loads = {run: _in_order((load, arm) for r, load, arm in sides if r == run) for run in (a, b)}
-    common = [key for key in loads[a] if key in loads[b]]
-    if not common:
+    loads = {run: _in_order((load, arm) for r, load, arm in sides if r == run) for run in (a, *others)}
+    common = {b: [key for key in loads[a] if key in loads[b]] for b in others}
+    if not any(common.values()):
         told = {run: "; ".join(_words(key) for key in keys) or "no requests" for run, keys in loads.items()}
+        each = "; ".join(f"{run} has {steps}" for run, steps in told.items())
         raise QueryError(
-            f"{a} and {b} have no step in common: {a} has {told[a]}; {b} has {told[b]}. "
+            f"{a} and {', '.join(others)} have no step in common: {each}. "
             "Steps are compared where name, cell, rate and slots are the same"
         )
-    pairs = [(b, _words(key), sides[a, *key], sides[b, *key]) for key in common]
-    found = weigh("apart", a, [b], pairs, [[] for _ in pairs])
-    left = {run: [_words(key) for key in keys if key not in common] for run, keys in loads.items()}
+    pairs = [(b, _words(key), sides[a, *key], sides[b, *key]) for b in others for key in common[b]]
+    found = weigh("apart", a, list(others), pairs, [[] for _ in pairs])
+    shared = {a: {key for keys in common.values() for key in keys}} | {b: set(keys) for b, keys in common.items()}
+    left = {run: [_words(key) for key in keys if key not in shared[run]] for run, keys in loads.items()}
     return found | {"turns": [], "left_out": left}
 
 

@@ -1,4 +1,4 @@
-"""Two runs made apart, side by side: their figures, and the facts about them that differ."""
+"""Runs made apart, side by side: their figures, and the facts about them that differ."""
 
 from __future__ import annotations
 
@@ -25,27 +25,39 @@ _FACTS = {
 _HOST = ("hostname", "cpus", "model", "kernel", "python")
 
 
-def compared(a: RunDir, b: RunDir) -> dict[str, Any]:
-    """The comparison as docs/report.md lists it, with ``cannot_exclude``. Raises RunFolderError and QueryError."""
-    if a.path.resolve() == b.path.resolve():
-        raise RunFolderError(f"{a.path}: the same run twice; two runs are wanted")
-    manifests = (a.read_manifest(), b.read_manifest())
-    ids = tuple(str(m.get("run_id", r.run_id)) for m, r in zip(manifests, (a, b), strict=True))
-    with database.open_runs([a, b]) as connection:
+def compared(a: RunDir, *others: RunDir) -> dict[str, Any]:
+    """Each of ``others`` against ``a``, as docs/report.md lists it, with ``cannot_exclude``. Raises RunFolderError and QueryError."""
+    runs = [a, *others]
+    for n, run in enumerate(runs):
+        if any(run.path.resolve() == earlier.path.resolve() for earlier in runs[:n]):
+            raise RunFolderError(f"{run.path}: the same run twice; two runs are wanted")
+    manifests = [run.read_manifest() for run in runs]
+    ids = [str(m.get("run_id", r.run_id)) for m, r in zip(manifests, runs, strict=True)]
+    with database.open_runs(runs) as connection:
         found = compare.apart(connection, *ids)
-    if manifests[0].get("slo") != manifests[1].get("slo"):
-        # Shares within different limits are no two values of one figure.
-        found["figures"] = [row for row in found["figures"] if row["metric"] != "good_share"]
-    return found | {"cannot_exclude": differing(*manifests)}
+    # Shares within different limits are no two values of one figure.
+    other_slo = [name for name, m in zip(ids, manifests, strict=True) if m.get("slo") != manifests[0].get("slo")]
+    kept = [row for row in found["figures"] if row["metric"] != "good_share" or row["arm"] not in other_slo]
+    return found | {"figures": kept, "cannot_exclude": differing(*manifests)}
 
 
-def differing(a: dict[str, Any], b: dict[str, Any]) -> list[str]:
-    """In words: verdicts that say not to believe a run, the time between the two, and each fact that is not the same."""
+def differing(a: dict[str, Any], *others: dict[str, Any]) -> list[str]:
+    """In words: verdicts that say not to believe a run, the time between it and the baseline, and each fact that is not the same. Of several
+    others each line says which it is of.
+    """
     told = [
         f"{m.get('run_id')} is {m.get('verdict') or 'not judged'}: its figures may be the generator's own"
-        for m in (a, b)
+        for m in (a, *others)
         if m.get("verdict") != "VALID"
     ]
+    for b in others:
+        whose = f"{b.get('run_id')}: " if len(others) > 1 else ""
+        told += [f"{whose}{line}" for line in _between(a, b)]
+    return told
+
+
+def _between(a: dict[str, Any], b: dict[str, Any]) -> list[str]:
+    told = []
     if (apart := _apart_s(a, b)) is not None:
         told.append(f"{seconds(apart)} between the starts of the runs: a drift or another load of the target meanwhile")
     for key, meaning in _FACTS.items():

@@ -10,6 +10,7 @@ from fabricate import RUN, START_NS, S, answer, beat, manifest, step, write
 from report_runs import HOSTILE, compared, judged, small
 
 from analysis import database
+from analysis.differences import discovery
 from analysis.report import comparison, html, text
 from console import compared as apart
 from console import exits
@@ -123,8 +124,14 @@ def test_names_of_targets_are_text(tmp_path):
 
 
 def two_runs(tmp_path: Path, *, name: str = "s", slower_ms: float = 5.0) -> tuple[RunDir, RunDir]:
+    first, second = some_runs(tmp_path, 2, name=name, slower_ms=slower_ms)
+    return first, second
+
+
+def some_runs(tmp_path: Path, many: int, *, name: str = "s", slower_ms: float = 5.0) -> list[RunDir]:
+    """Each slower than the one before; the first run's step is called s."""
     made = []
-    for number in range(2):
+    for number in range(many):
         run_id = f"run-{number}"
         rows = [
             answer(n, at_ms=100.0 * n, ttft_ms=40 + n * 7 % 20 + number * slower_ms, run_id=run_id) for n in range(200)
@@ -144,7 +151,7 @@ def two_runs(tmp_path: Path, *, name: str = "s", slower_ms: float = 5.0) -> tupl
                 versions={"duckdb": f"2.{number}"},
             )
         )
-    return made[0], made[1]
+    return made
 
 
 def test_two_runs_are_compared_and_what_differs_is_listed(tmp_path, capsys):
@@ -201,6 +208,20 @@ def test_shares_within_different_limits_are_not_compared(tmp_path):
     for run, fact in zip((a, b), facts, strict=True):
         run.write_manifest(fact)
     assert "good_share" not in {row["metric"] for row in apart.compared(a, b)["figures"]}
+
+
+def test_several_runs_are_one_family_of_questions(tmp_path):
+    """Each run against the first, p-values as in a comparison of two; adjusted over all of them, as cells and arms of one run are."""
+    a, b, c = some_runs(tmp_path, 3)
+    alone = apart.compared(a, b)["figures"]
+    together = apart.compared(a, b, c)
+    assert together["arms"] == ["run-1", "run-2"]
+    of_b = [row for row in together["figures"] if row["arm"] == "run-1"]
+    assert [row["p_value"] for row in of_b] == [row["p_value"] for row in alone]
+    raw = [row["p_value"] for row in together["figures"] if row["p_value"] is not None]
+    adjusted = [row["adjusted_p_value"] for row in together["figures"] if row["p_value"] is not None]
+    assert adjusted == discovery.adjusted(raw)
+    assert any(row["adjusted_p_value"] != other["adjusted_p_value"] for row, other in zip(of_b, alone, strict=True))
 
 
 def test_a_run_that_is_not_to_be_believed_is_said_first(tmp_path):

@@ -173,6 +173,28 @@ def test_two_runs_are_compared(asked: Asked) -> None:
     assert c.get("/compare", params={"runs": [ids["first"], ids["first"]]}).status_code == 409
 
 
+def test_several_runs_are_compared_with_the_first(asked: Asked) -> None:
+    """Questions asked at once are adjusted at once: over all runs, so no figure is called shown sooner than in a comparison of two.
+
+    A run without a step in common is in no figure, and its steps are told.
+    """
+    c, ids = asked
+    two = c.get("/compare", params={"runs": [ids["first"], ids["second"]]}).json()
+    answer = c.get("/compare", params={"runs": list(ids.values())})
+    assert answer.status_code == 200, answer.text
+    found = answer.json()
+    assert found.keys() == two.keys()
+    assert (found["baseline"], found["arms"]) == (ids["first"], [ids["second"], ids["small"]])
+    assert {row["arm"] for row in found["figures"]} == {ids["second"]}
+    assert found["left_out"][ids["small"]]
+    assert any(line.startswith(f"{ids['small']}: ") for line in found["cannot_exclude"])
+    assert not any(line.startswith(f"{ids['second']}: ") for line in two["cannot_exclude"])
+    assert c.get("/compare", params={"runs": [ids["first"]] * 9}).status_code == 422
+    page = c.get("/ui/compare", params={"run": list(ids.values())})
+    assert page.status_code == 200
+    assert f"{ids['small']} has no step in common with {ids['first']}" in page.text
+
+
 def test_a_scenario_has_a_history(asked: Asked) -> None:
     """Figures of each run by its scenario's name, oldest first; intervals enclose their value where there are any."""
     c, ids = asked

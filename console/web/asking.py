@@ -56,9 +56,9 @@ class Asking:
         }
         return self._ask(asked, limit_s=self._limits.query_s)
 
-    def comparison(self, a: Path, b: Path) -> dict[str, Any]:
-        """Raises RunFolderError, QueryError."""
-        found: dict[str, Any] = orjson.loads(self._ask({"op": "compare", "a": str(a), "b": str(b)}).body)
+    def comparison(self, paths: Sequence[Path]) -> dict[str, Any]:
+        """Of all against the first. Raises RunFolderError, QueryError."""
+        found: dict[str, Any] = orjson.loads(self._ask({"op": "compare", "paths": [str(path) for path in paths]}).body)
         return found
 
     def _ask(

@@ -193,7 +193,7 @@ def _compare(job: Job) -> Done:
     from console import compared
     from generator.run_dir import RunDir
 
-    return {}, orjson.dumps(compared.compared(RunDir(Path(job["a"])), RunDir(Path(job["b"]))), default=str)
+    return {}, orjson.dumps(compared.compared(*(RunDir(Path(path)) for path in job["paths"])), default=str)
 
 
 _JOBS: dict[str, Callable[[Job], Done]] = {

@@ -52,9 +52,9 @@ class Measured:
         """
         return self._asking.query(self._recorded(benchmark_id).path, name, sql, params, form)
 
-    def compare(self, a: str, b: str) -> dict[str, Any]:
-        """As docs/report.md lists it. Raises RunFolderError, QueryError."""
-        return self._asking.comparison(self._recorded(a).path, self._recorded(b).path)
+    def compare(self, ids: Sequence[str]) -> dict[str, Any]:
+        """Two or more against the first of them, as ``comparison.Comparison`` has it. Raises RunFolderError, QueryError."""
+        return self._asking.comparison([self._recorded(one).path for one in ids])
 
     def history(self, name: str, metrics: Sequence[str], most: int) -> History:
         """The trend of a scenario: its newest ``most`` runs, oldest first."""

@@ -15,6 +15,7 @@ from console.web import figures
 from console.web.api.answers import ALWAYS, BUSY, CONFLICT, MISSING, Responses
 from console.web.api.asked import Asked, Id
 from console.web.box import Answer
+from console.web.comparison import MOST, Comparison
 from console.web.shapes import RUN_ID, History, Named, Sql, Table
 from console.web.shapes import Query as NamedQuery
 from generator.errors import QueryError
@@ -113,12 +114,12 @@ def catalogue() -> list[NamedQuery]:
 def compare(
     runs: Annotated[
         list[Annotated[str, Query(pattern=RUN_ID)]],
-        Query(min_length=2, max_length=2, description="The run that is held against, then the other."),
+        Query(min_length=2, max_length=MOST, description="The run that is held against, then the others."),
     ],
     asked: Asked,
-) -> dict[str, Any]:
-    """Two runs side by side: differences with intervals, and what two runs made apart cannot exclude."""
-    return asked.measured.compare(runs[0], runs[1])
+) -> Comparison:
+    """Runs side by side, each against the first: differences with intervals, and what runs made apart cannot exclude."""
+    return Comparison.model_validate(asked.measured.compare(runs))
 
 
 @router.get("/history")

@@ -19,9 +19,6 @@ from generator.errors import OpenloopError
 Row = dict[str, Any]
 T = TypeVar("T")
 
-MOST = 8
-"""Runs on one page: more colours than this are not told apart, and each asks for a process of its own."""
-
 _CURVES = ("ttft_ms", "tpot_ms", "e2e_ms")
 _FIGURES: tuple[tuple[str, Callable[[Row], float | None]], ...] = (
     ("requests", lambda s: s["requests"]),
@@ -49,7 +46,7 @@ def values(service: Service, ids: Sequence[str], step: str | None) -> Row:
             pool.map(lambda one: _told(lambda: orjson.loads(service.measured.report(one, "json").body), troubles), ids)
         )
         curves = list(pool.map(lambda one: _told(lambda: _curve(service, one), troubles), ids))
-        pairs = list(pool.map(lambda one: _told(lambda: service.measured.compare(ids[0], one), troubles), ids[1:]))
+    found = _told(lambda: service.measured.compare(ids), troubles)
     colours = [ramp(i, len(ids)) for i in range(len(ids))]
     names = _names([(b.name, b.id) for b in runs])
     labels = [[s["label"] for s in report["steps"]] if report else [] for report in reports]
@@ -59,10 +56,10 @@ def values(service: Service, ids: Sequence[str], step: str | None) -> Row:
         "runs": [{"b": b, "name": name, "colour": c} for b, name, c in zip(runs, names, colours, strict=True)],
         "steps": every,
         "step": drawn,
+        "pairs": _pairs(found, dict(zip(ids, names, strict=True)), troubles) if found else [],
         "troubles": list(dict.fromkeys(troubles)),
         "side_by_side": _side_by_side(reports, drawn),
         "overlay": _overlay(names, reports, curves, drawn) if drawn else None,
-        "pairs": [_pair(found, a=names[0], b=name) for found, name in zip(pairs, names[1:], strict=True) if found],
     }
 
 
@@ -125,12 +122,24 @@ def _of_step(report: Row | None, curve: list[Row] | None, label: str) -> list[Ro
     return [row for row in curve if row["step_id"] in ids]
 
 
-def _pair(found: Row, a: str, b: str) -> Row:
-    """A comparison in words and tables, with the names of the page in place of ids."""
-    told = found | {"baseline": a, "arms": [b], "figures": [row | {"arm": b} for row in found["figures"]]}
-    return {
-        "name": b,
-        "sentences": comparison.sentences(told),
-        "tables": comparison.tables(told),
-        "notes": comparison.notes(told),
-    }
+def _pairs(found: Row, names: dict[str, str], troubles: list[str]) -> list[Row]:
+    """The comparison of each other run with the baseline in words and tables, with the names of the page in place of ids. One that has no
+    step in common with the baseline is told among ``troubles``.
+    """
+    pairs = []
+    for arm in found["arms"]:
+        figures = [row | {"arm": names[arm]} for row in found["figures"] if row["arm"] == arm]
+        if not figures:
+            troubles.append(f"{arm} has no step in common with {found['baseline']}")
+            continue
+        others = tuple(f"{one}: " for one in found["arms"] if one != arm)
+        told = found | {
+            "baseline": names[found["baseline"]],
+            "arms": [names[arm]],
+            "figures": figures,
+            "cannot_exclude": [line for line in found["cannot_exclude"] if not line.startswith(others)],
+            "left_out": {run: keys for run, keys in found["left_out"].items() if run in (found["baseline"], arm)},
+        }
+        words = {"sentences": comparison.sentences(told), "tables": comparison.tables(told)}
+        pairs.append({"name": names[arm], "notes": comparison.notes(told), **words})
+    return pairs

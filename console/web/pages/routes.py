@@ -13,6 +13,7 @@ from fastapi.responses import FileResponse, HTMLResponse, RedirectResponse, Resp
 
 from console.web.api.asked import Asked, Id
 from console.web.catalogue.store import Filter
+from console.web.comparison import MOST
 from console.web.pages import assets, comparing, fields, listing, result, starts, trend
 from console.web.pages.rendering import page
 from console.web.refusals import ConflictError, MissingError
@@ -122,7 +123,7 @@ def file(benchmark_id: Id, table: str, asked: Asked) -> FileResponse:
 @router.get("/ui/compare")
 def compare(
     asked: Asked,
-    run: Annotated[list[str] | None, Query(max_length=comparing.MOST)] = None,
+    run: Annotated[list[str] | None, Query(max_length=MOST)] = None,
     step: Annotated[str | None, Query(max_length=500)] = None,
 ) -> HTMLResponse:
     ids = list(dict.fromkeys(one for one in run or [] if one))

@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from console.web import admission, submission
+from console.web import admission, redaction, submission
 from console.web.admission import Rules
 from console.web.box import Answer, Boxes
 from console.web.settings import Settings
@@ -29,6 +29,7 @@ class Asking:
         """
         # Only names that the service gives away are in the box's environment, so that nothing can be read by another name.
         env = submission.given(rules.env)
+        env[redaction.GIVEN] = ",".join(env)
         return self._ask({"op": "plan", "rules": admission.told(rules, *own), **asked}, env=env).head
 
     def report(self, path: Path, form: str) -> Answer:

@@ -9,6 +9,7 @@ from typing import Any
 
 import orjson
 
+from console.web import redaction
 from generator.errors import OpenloopError
 
 _CODE_BYTES = 3_000_000_000
@@ -30,6 +31,8 @@ def main() -> int:
         head = {"error": "it takes more memory than an answer may take", "kind": "QueryError"}
     except Exception as e:  # noqa: BLE001 - whatever else it is must reach the server as an answer, not as silence
         head = {"error": f"{type(e).__name__}: {e}", "kind": "fault"}
+    if "error" in head:
+        head["error"] = redaction.without_given(head["error"])
     sys.stdout.buffer.write(orjson.dumps(head, default=str) + b"\n" + body)
     sys.stdout.buffer.flush()
     os._exit(0)  # a thread of a library that still runs is nothing to wait for

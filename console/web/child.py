@@ -23,7 +23,7 @@ import orjson
 
 from console import drive, exits
 from console.prepare import Prepared, planned
-from console.web import admission, figures
+from console.web import admission, figures, redaction
 from console.web.runs import LATEST, RULES
 from generator import job, scenario
 from generator.errors import OpenloopError, ScenarioError
@@ -39,10 +39,10 @@ def main(what: str, folder: Path, runs_dir: Path, run_id: str) -> int:
     except OpenloopError as e:
         found = {"code": e.exit_code, "error": str(e)}
     except Exception as e:  # noqa: BLE001 - whatever it is, the service must learn of it; its log has the rest
-        sys.stderr.write(_without_values(traceback.format_exc()))
+        sys.stderr.write(redaction.without_given(traceback.format_exc()))
         found = {"code": exits.FAULT, "error": f"internal error: {type(e).__name__}: {e}"}
     if found.get("error"):
-        found["error"] = _without_values(str(found["error"]))
+        found["error"] = redaction.without_given(str(found["error"]))
     write_whole(folder / "end.json", orjson.dumps(found, default=str))
     return 0
 
@@ -136,17 +136,8 @@ def moment(p: Progress, notes: list[str]) -> dict[str, Any]:
         "late_1ms": p.late_1ms,
         "outcomes": p.outcomes,
         "spent_usd": p.spent_usd,
-        "notes": [_without_values(note) for note in notes],
+        "notes": [redaction.without_given(note) for note in notes],
     }
-
-
-def _without_values(text: str) -> str:
-    """``text`` with the values of the keys that this process was given taken out: an error may quote one."""
-    for name in filter(None, os.environ.get("OPENLOOP_GIVEN", "").split(",")):
-        value = os.environ.get(name)
-        if value:
-            text = text.replace(value, f"${{{name}}}")
-    return text
 
 
 def _seal(path: Path) -> dict[str, Any]:

@@ -215,16 +215,20 @@ class Queue:
             self._sealing[benchmark_id] = runs.seal(folder, self._settings.runs_dir, benchmark_id)
         else:
             event = Event.STOP if self._asked(benchmark_id) else Event.CUT
-            words = runs.last_words(self.folder(benchmark_id))
-            error = f"{_NOTHING}{f': {words[-300:]}' if words and event is Event.CUT else ''}"
+            words = self._last_words(benchmark_id) if event is Event.CUT else ""
+            error = f"{_NOTHING}{words}"
             self._end(benchmark_id, event, error=error, figured=True)
 
     def _sealed(self, benchmark_id: str) -> None:
         said = runs.ended(self.folder(benchmark_id)) or {"error": "what was recorded could not be sealed"}
         self._keep(benchmark_id, said)
-        words = runs.last_words(self.folder(benchmark_id))
-        error = said.get("error") or f"{_WHY[Event.CUT]}{f': {words[-300:]}' if words else ''}"
+        error = said.get("error") or f"{_WHY[Event.CUT]}{self._last_words(benchmark_id)}"
         self._end(benchmark_id, Event.STOP if self._asked(benchmark_id) else Event.CUT, error=error)
+
+    def _last_words(self, benchmark_id: str) -> str:
+        found = self._store.get(benchmark_id)
+        words = runs.last_words(self.folder(benchmark_id), found[0].env_names if found else ())
+        return f": {words}" if words else ""
 
     def _keep(self, benchmark_id: str, said: dict[str, Any]) -> None:
         if "figures" in said:

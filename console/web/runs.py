@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import Any, Literal
 import orjson
 import psutil
 
-from console.web import box
+from console.web import box, redaction
 
 LATEST = "latest.json"
 """In a benchmark's folder: the last ``Progress`` in full, which /metrics is made of."""
@@ -23,7 +23,8 @@ LATEST = "latest.json"
 RULES = "rules.json"
 """There, too: what the service allows at the start of the run, which its process checks before anything is sent."""
 
-_LOG_CHARS = 2000
+_LOG_BYTES = 64_000
+_LOG_CHARS = 300
 
 
 @dataclass(slots=True)
@@ -84,7 +85,7 @@ def _start(what: Literal["run", "seal"], folder: Path, runs_dir: Path, run_id: s
             stdin=subprocess.PIPE,
             stdout=log,
             stderr=log,
-            env=box.environment({**given, "OPENLOOP_GIVEN": ",".join(given)}),
+            env=box.environment({**given, redaction.GIVEN: ",".join(given)}),
             start_new_session=True,
         )
     return Child(run_id, process.pid, psutil.Process(process.pid).create_time(), process)
@@ -99,10 +100,13 @@ def ended(folder: Path) -> dict[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
-def last_words(folder: Path) -> str:
-    """The end of what it wrote to its log."""
+def last_words(folder: Path, env_names: Iterable[str]) -> str:
+    """The end of what it and its workers wrote to their log, fit to be shown: without keys. ``env_names``: variables that it was given."""
     try:
-        text = (folder / "child.log").read_text(errors="replace")
+        with (folder / "child.log").open("rb") as f:
+            f.seek(max(0, f.seek(0, os.SEEK_END) - _LOG_BYTES))
+            text = f.read().decode(errors="replace")
     except OSError:
         return ""
-    return text[-_LOG_CHARS:].strip()
+    # Keys are taken out before it is cut: half of one would not be known for what it is.
+    return redaction.without_keys(text, env_names).strip()[-_LOG_CHARS:]

@@ -9,7 +9,8 @@ import pytest
 from fastapi.testclient import TestClient
 from services import settings
 
-from console.web import guard, serving
+from console import exits
+from console.web import admission, guard, serving
 from console.web.app import create_app
 from console.web.settings import Limits, Settings
 from generator.errors import OpenloopError
@@ -121,15 +122,44 @@ def test_where_a_token_is_needed(tmp_path: Path) -> None:
     [
         {"allow_targets": ("http://a.example",)},
         {"allow_targets": ("a.example:8000/v1",)},
+        {"allow_targets": ("a.example:80000",)},
+        {"allow_targets": ("*.a.example",)},
+        {"allow_hosts": ("https://bench.example",)},
+        {"allow_hosts": ("bench.example:8443",)},
+        {"allow_hosts": ("*.bench.example",)},
+        {"allow_hosts": ("[::1]",)},
+        {"allow_hosts": ("",)},
+        {"allow_hosts": ("bücher.example",)},
+        {"webhook_hosts": ("https://ci.example/hook",)},
+        {"webhook_hosts": ("ci.example:0",)},
+        {"webhook_hosts": ("*.ci.example",)},
+        {"webhook_hosts": ("ci..example",)},
+        {"webhook_hosts": ("[::1",)},
         {"allow_env": ("A-B",)},
         {"allow_env": ("A@http://x",)},
         {"data_dir": Path("/nonexistent/folder")},
     ],
 )
 def test_what_the_service_is_told_wrong_is_said_at_the_start(given: dict[str, Any]) -> None:
-    """A list that would never match anything is an error, not a surprise."""
-    with pytest.raises(OpenloopError, match="--"):
+    """A list that would never match anything is an error, not a surprise: it names the option and what would be right."""
+    with pytest.raises(OpenloopError, match=r"^--[a-z-]+ .*: ") as wrong:
         serving.check(of(**given))
+    assert wrong.value.exit_code == exits.WRONG
+    assert "data_dir" in given or "such as" in str(wrong.value)
+
+
+def test_what_the_service_is_told_right_is_taken() -> None:
+    """Names, addresses, ports where they count; each matches what a visitor then names."""
+    told = of(
+        allow_hosts=("bench.example", "10.0.0.5", "::1", "BENCH_2"),
+        allow_targets=("api.openai.com", "10.0.0.5:8000", "[fd00::1]:8000"),
+        webhook_hosts=("ci.example:8443", "localhost"),
+        allow_env=("A", "A@gateway.example"),
+    )
+    serving.check(told)
+    assert guard.host_known("bench_2:8765", told)
+    assert admission.host_allowed("https://ci.example:8443/hook", told.webhook_hosts)
+    assert admission.host_allowed("http://[fd00::1]:8000/v1", told.allow_targets)
 
 
 def test_every_answer_is_dressed(tmp_path: Path) -> None:

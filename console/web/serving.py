@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 import secrets
 from collections.abc import Mapping
@@ -16,7 +17,8 @@ from generator.errors import MachineError, OpenloopError
 TOKEN_BYTES = 32
 _LEAST_TOKEN = 16
 _GRACE_S = 3
-_AUTHORITY = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+)(:[0-9]{1,5})?\Z")
+_NAME = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9_]([A-Za-z0-9_-]{0,62})(\.[A-Za-z0-9_][A-Za-z0-9_-]{0,62})*")
+_AUTHORITY = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^:\[\]]+)(?::([0-9]{1,5}))?")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(@[A-Za-z0-9_.-]+)?\Z")
 
 
@@ -46,16 +48,45 @@ def token(host_is_loopback: bool, file: Path | None, environment: Mapping[str, s
 
 def check(settings: Settings) -> None:
     """Raises ServeError for what is no host, no variable, or no folder."""
-    for entry in settings.allow_targets or ():
-        if not _AUTHORITY.match(entry):
+    for entry in settings.allow_hosts:
+        if not _named(entry):
             raise ServeError(
-                f"--allow-target {entry}: HOST or HOST:PORT is wanted, such as api.openai.com or 10.0.0.5:8000"
+                f"--allow-host {entry}: a name or an address as browsers have it in the Host header is wanted, without scheme, port or pattern, "
+                "such as bench.example"
             )
+    for option, entries, example in (
+        ("--allow-target", settings.allow_targets or (), "api.openai.com or 10.0.0.5:8000"),
+        ("--allow-webhook", settings.webhook_hosts, "ci.example or ci.example:8443"),
+    ):
+        for entry in entries:
+            if not _placed(entry):
+                raise ServeError(
+                    f"{option} {entry}: HOST or HOST:PORT is wanted, without scheme, path or pattern, such as {example}"
+                )
     for entry in settings.allow_env:
         if not _VARIABLE.match(entry):
             raise ServeError(f"--allow-env {entry}: NAME or NAME@HOST is wanted, such as GATEWAY_KEY@gateway.example")
     if settings.data_dir is not None and not settings.data_dir.is_dir():
         raise ServeError(f"--data-dir {settings.data_dir}: no such folder")
+
+
+def _named(entry: str) -> bool:
+    """Whether a Host header can say it. An IPv6 address stands there in brackets and is compared without them."""
+    try:
+        ipaddress.ip_address(entry)
+    except ValueError:
+        return _NAME.fullmatch(entry) is not None
+    return True
+
+
+def _placed(entry: str) -> bool:
+    """HOST or HOST:PORT as ``admission.host_allowed`` compares them, an IPv6 address in brackets."""
+    found = _AUTHORITY.fullmatch(entry)
+    if found is None:
+        return False
+    host, port = found.groups()
+    good = _named(host[1:-1]) if host.startswith("[") else _NAME.fullmatch(host) is not None
+    return good and (port is None or 0 < int(port) < 65_536)
 
 
 def serve(settings: Settings) -> None:

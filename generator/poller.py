@@ -38,6 +38,9 @@ With ``MARGIN_NS`` an inexact stamp is then still certain to about a millisecond
 CALM_NS = 20_000_000
 """So long after several pieces of one answer shared a read nothing waits: they may be coming faster than this gathers."""
 
+END_PIECES = 4
+"""The end of an answer comes in so many pieces at once (last token, finish reason, usage, [DONE]), however far apart its tokens were."""
+
 LAG_SAMPLE = 15
 """Every sixteenth wake-up is asked how long it kept readiness waiting."""
 

@@ -62,6 +62,31 @@ def test_which_stamps_are_exact(pieces: tuple[bytes, ...], exact: list[int]) -> 
     run(work())
 
 
+@pytest.mark.parametrize(
+    ("pieces", "shared"),
+    [
+        ((CHUNKED_HEAD, chunked(ONE), chunked(TWO), chunked(END), b"0\r\n\r\n"), False),
+        ((CHUNKED_HEAD, chunked(ONE) + chunked(TWO), chunked(END) + b"0\r\n\r\n"), True),
+        ((CHUNKED_HEAD, chunked(ONE), chunked(TWO) + chunked(END) + b"0\r\n\r\n"), False),
+        ((CHUNKED_HEAD, chunked(ONE), chunked(TWO) * 4 + chunked(END) + b"0\r\n\r\n"), True),
+    ],
+    ids=["apart", "tokens together", "the end together", "tokens together with the end"],
+)
+def test_tokens_that_share_a_read_say_so_but_an_end_does_not(pieces: tuple[bytes, ...], shared: bool) -> None:
+    """Tokens closer than reads forbid to gather what comes; finish reason, usage and [DONE] follow any last token at once."""
+
+    async def play(site: Site, visit: Visit) -> None:
+        await apart(site.wiring, visit, *pieces)
+        visit.hang_up()
+
+    async def work() -> None:
+        async with Site(play).open() as (wiring, there, _):
+            await asked(wiring, there)
+            assert bool(wiring.transport.poller.shared_ns) == shared
+
+    run(work())
+
+
 def test_a_read_that_filled_its_buffer_is_not_exact() -> None:
     """More had arrived than was read, so the stamp may be that of a later byte."""
     head = TYPE + b"Content-Length: %d\r\n\r\n"

@@ -16,7 +16,7 @@ import httptools
 
 from generator import clock
 from generator.intake import STREAM_BYTES
-from generator.poller import READ, WRITE
+from generator.poller import END_PIECES, READ, WRITE
 from generator.stream import HEADERS, Stream
 from generator.transport.tls import TlsSession
 
@@ -247,7 +247,8 @@ class Connection:
                 payload = b"".join(bodies)
                 stream.merged_read = stream.reads
                 stream.merged_after_ns = transport.poller.quiet_ns
-                transport.poller.shared_ns = t_ns
+                if not self._complete or len(bodies) > END_PIECES:
+                    transport.poller.shared_ns = t_ns
             bodies.clear()
             if certain:
                 # The framing that closes the payload must end the read, and nothing may follow it.

@@ -44,10 +44,10 @@ def run(prepared: Prepared, runs_dir: Path, run_id: str | None, watch: Callable[
         end = coordinator.run(planned.plan, folder, planned.secrets, watch)
     try:
         report = judge(folder)
-    except Exception as e:
+    except BaseException as e:  # a Ctrl-C, too: whoever gives up on the report is told where the data is
         if end.error is not None:
             e.add_note(f"the run had ended early: {end.error}")
-        e.add_note(f"the run is kept in {folder.path}; once this is mended, `openloop seal {folder.path}` judges it")
+        e.add_note(f"the run is kept in {folder.path}; `openloop seal {folder.path}` judges it then")
         raise
     return Finished(folder, end, report, code_of(end, report))
 

@@ -131,8 +131,14 @@ def write_whole(path: Path, data: bytes) -> None:
         raise RunFolderError(f"{path}: cannot write: {e.strerror}; make room, or let it be written") from e
 
 
+LATEST = "latest"
+"""In place of a run's id: the newest."""
+
+
 def check_id(run_id: str) -> None:
     """Raises RunFolderError where it cannot be the name of a run."""
+    if run_id == LATEST:
+        raise RunFolderError(f"run id {run_id!r}: this word stands for the newest run; choose another")
     if not _RUN_ID.match(run_id):
         raise RunFolderError(
             f"run id {run_id!r}: letters, digits, '.', '_' and '-' only, at most 100, first a letter or digit"
@@ -176,7 +182,7 @@ def list_runs(runs_dir: Path) -> Iterator[RunDir]:
 
 def find(ref: str, runs_dir: Path) -> RunDir:
     """A run by id, by path, or the newest by the word ``latest``. Raises RunFolderError with what there is."""
-    if ref == "latest":
+    if ref == LATEST:
         newest = next(list_runs(runs_dir), None)
         if newest is None:
             raise RunFolderError(f"no runs in {runs_dir}; make one with `openloop run quick`")
@@ -186,4 +192,5 @@ def find(ref: str, runs_dir: Path) -> RunDir:
             return RunDir(path.resolve())
     there = [r.run_id for r in list_runs(runs_dir)][:5]
     hint = f"; the newest there: {', '.join(there)}" if there else ""
-    raise RunFolderError(f"run {ref!r}: no such run in {runs_dir}, and no such path{hint}")
+    path = "this path is no run folder: it has no manifest.json" if ref and Path(ref).exists() else "no such path"
+    raise RunFolderError(f"run {ref!r}: no such run in {runs_dir}, and {path}{hint}")

@@ -55,15 +55,19 @@ def prompts(count: int, output: Path | None, **flags: str | None) -> None:
     if output is None:
         _write(itertools.chain([first], lines), sys.stdout.buffer)
         return
-    beside = output.with_name(output.name + ".part")
+    whole = output.is_file() or not output.exists()
+    # A pipe or a device is written to; a file appears whole, or not at all.
+    beside = output.with_name(output.name + ".part") if whole else output
     try:
         with beside.open("wb") as f:
             _write(itertools.chain([first], lines), f)
-        beside.replace(output)
+        if whole:
+            beside.replace(output)
     except OSError as e:
         raise click.FileError(str(output), e.strerror or str(e)) from e
     finally:
-        beside.unlink(missing_ok=True)
+        if whole:
+            beside.unlink(missing_ok=True)
     click.echo(f"{output}: {count:,} prompts", err=True)
 
 

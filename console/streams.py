@@ -1,0 +1,26 @@
+"""Standard output and error, made fit for what is written there, whatever the locale and whoever started us."""
+
+from __future__ import annotations
+
+import codecs
+import io
+import os
+import sys
+from pathlib import Path
+
+
+def make_ready() -> None:
+    """Closed ones swallow what is said. Where a file or a program reads, text is UTF-8 (JSON and the page of a report have to be); a
+    terminal of another encoding gets ``?`` for what it cannot show. No character of a model's answer can be what ends a report.
+    """
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:  # closed by whoever started us: `>&-`
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8", errors="replace"))  # noqa: SIM115 - for good
+        elif isinstance(stream, io.TextIOWrapper):
+            if codecs.lookup(stream.encoding).name == "utf-8":
+                stream.reconfigure(errors="backslashreplace")
+            elif stream.isatty():
+                stream.reconfigure(errors="replace")
+            else:
+                stream.reconfigure(encoding="utf-8", errors="backslashreplace")

@@ -53,8 +53,10 @@ class PriceFile:
             written = datetime.fromtimestamp(path.stat().st_mtime, UTC).date().isoformat()
         except FileNotFoundError:
             raise ScenarioError(f"prices: {path}: no such file") from None
-        except (OSError, UnicodeDecodeError) as e:
-            raise ScenarioError(f"prices: {path}: cannot be read: {e}") from None
+        except OSError as e:
+            raise ScenarioError(f"prices: {path}: cannot be read: {e.strerror}") from None
+        except UnicodeDecodeError:
+            raise ScenarioError(f"prices: {path}: not UTF-8 text") from None
         except tomllib.TOMLDecodeError as e:
             raise ScenarioError(f"prices: {path}: not TOML: {e}") from None
         return cls(

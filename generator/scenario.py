@@ -86,6 +86,11 @@ def _made(
     for text in sets:
         document.put(*scenario_text.setting(text))
     document.data = _said(document.data)
+    if from_nothing and not document.data.keys() & {"target", "targets"}:
+        raise ScenarioError(
+            f"{document.source}: no scenario and no target: name one (such as `quick`, or a file), or give --target URL (simulator is the "
+            "built-in endpoint)"
+        )
     scenario_provider.fill(document, _target_paths(document.data))
     _make_paths_absolute(document, base)
     secrets = _take_secrets(document)
@@ -105,6 +110,8 @@ def _read(source: str | None) -> tuple[Document, FilePath, str]:
     """The document, the folder that its paths start from, and a name for it."""
     if source is None:
         return Document("the command line"), FilePath.cwd(), "flags"
+    if not source:
+        raise ScenarioError(f"a scenario without a name: give a file, or a shipped one ({', '.join(shipped())})")
     file = FilePath(str(resources.files("scenarios") / f"{source}.yaml")) if source in shipped() else FilePath(source)
     try:
         text = file.read_text(encoding="utf-8")
@@ -221,6 +228,8 @@ def _explain(document: Document, fault: typing.Mapping[str, Any]) -> str:
         message = f"unknown key{_nearest(str(path[-1]), _keys_at(path[:-1]))}"
     elif kind == "literal_error":
         message = f"{value!r} is not one of {fault['ctx']['expected']}{_nearest(str(value), _literals(fault))}"
+    elif kind == "too_short":
+        message = f"at least {fault['ctx']['min_length']} is wanted, not {fault['ctx']['actual_length']}"
     elif kind == "model_type":
         message = f"a mapping is wanted (known: {', '.join(_keys_at(path))}), not {value!r:.80}"
     elif error is None:

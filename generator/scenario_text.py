@@ -77,7 +77,9 @@ class Document:
             if not isinstance(key, int):
                 raise ScenarioError(f"{place}: {around} is a list; say which item by its number, from 0, not {key!r}")
             if key >= len(here):
-                raise ScenarioError(f"{place}: {around} has {len(here)} items, numbered from 0; there is no {key}")
+                raise ScenarioError(
+                    f"{place}: {around} has {len(here)} item{'s' * (len(here) != 1)}, numbered from 0; there is no {key}"
+                )
         elif not isinstance(here, dict):
             raise ScenarioError(f"{place}: {around} is {here!r}, which has nothing named {key!r} inside")
         elif isinstance(key, int):
@@ -121,9 +123,19 @@ def _read(text: str, source: str, places: dict[Path, str]) -> Any:
         return _unshared(loader.construct_document(node))
     except yaml.MarkedYAMLError as e:
         mark = e.problem_mark or e.context_mark
-        raise ScenarioError(f"{source}:{mark.line + 1 if mark else 1}: not YAML: {e.problem or e.context}") from None
+        raise ScenarioError(f"{source}:{mark.line + 1 if mark else 1}: not YAML: {_problem(e)}") from None
     except (yaml.YAMLError, ValueError) as e:  # ValueError: a date such as 2024-99-99
         raise ScenarioError(f"{source}: not YAML: {str(e).splitlines()[0]}") from None
+
+
+def _problem(fault: yaml.MarkedYAMLError) -> str:
+    """YAML's own words, but for two mistakes that these do not tell."""
+    said = fault.problem or fault.context or "unreadable"
+    if said.startswith("found character '\\t'"):
+        return "a line is indented with a tab; YAML takes blanks alone"
+    if said.startswith("but found another document"):
+        return "a second document begins here (---); a file holds one scenario"
+    return said
 
 
 def _unshared(value: Any) -> Any:

@@ -87,7 +87,7 @@ def test_a_shipped_scenario_drives_any_target():
 @pytest.mark.parametrize(
     ("source", "flags", "sets", "message"),
     [
-        (None, {}, [], "the command line: no target: give target with its url, or --target URL (simulator is the built-in endpoint)"),
+        (None, {}, [], "the command line: no scenario and no target: name one (such as `quick`, or a file), or give --target URL (simulator is the built-in endpoint)"),
         (None, {"target": "http://a/v1"}, [], "--target: target: no model: give model, or --model NAME on the command line"),
         (None, SIMULATOR | {"rate": "0/s"}, [], "--rate: steps.0.rate: a rate of zero sends nothing; give a rate above 0, such as 1/min"),
         (None, SIMULATOR | {"rate": "5/s,x"}, [], "--rate: steps.1.rate: a rate is wanted, such as 20/s or 600/min, not 'x'"),

@@ -1,7 +1,7 @@
 """Pass-or-fail rules against what was measured: ``p99(ttft) < 800ms`` in every step, or over the requests that a rule is about.
 
-A rule speaks of the sample itself: a percentile that reports withhold because its bound is unknown is compared all the same,
-for a rule that silently never applied would pass for the wrong reason. A figure that does not exist breaks its rule.
+A figure that does not exist breaks its rule. A percentile that reports withhold neither passes a rule nor fails it: too few requests, or
+a step that was not steady, are not enough to say, unless those on the wrong side are more than chance allows whatever the rest would be.
 """
 
 from __future__ import annotations
@@ -13,9 +13,12 @@ from typing import Any
 from duckdb import DuckDBPyConnection
 
 from analysis import catalog
+from analysis.differences.laws import binomial_at_least
 from generator.thresholds import (
+    CHANCE,
     FLUIDITY,
     STATISTICS,
+    TAIL,
     Part,
     Rule,
     Threshold,
@@ -24,12 +27,14 @@ from generator.thresholds import (
     parse,
     restored,
 )
+from generator.until import least_n
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
     """One rule in one step. ``rule`` with what it is about. ``figure`` and ``limit``: ms for latencies, [0, 1] for shares, fluidity and
-    attainment, per second for rates. ``aborted``: the run was stopped because it was broken here.
+    attainment, per second for rates. ``holds`` None: not enough data, and ``withheld`` says why; the figure is None then, as in the report.
+    ``aborted``: the run was stopped because it was broken here.
     """
 
     rule: str
@@ -37,7 +42,8 @@ class Result:
     step: str
     figure: float | None
     limit: float
-    holds: bool
+    holds: bool | None
+    withheld: str | None = None
     abort: bool = False
     aborted: bool = False
 
@@ -50,16 +56,53 @@ def judge(
     found = []
     for rule in (r if isinstance(r, Rule) else restored(r) for r in rules):
         threshold = parse(rule.text)
-        figures = dict(catalog.query(con, _sql(threshold, _source(rule))).rows)
+        some = _source(rule)
+        figures = dict(catalog.query(con, _sql(threshold, some)).rows)
+        doubts = _doubts(con, threshold, some)
         for step_id, name in steps:
             if rule.steps is not None and step_id not in rule.steps:
                 continue
-            figure = figures.get(step_id)
-            holds = figure is not None and threshold.holds(figure)
+            doubt = doubts.get(step_id)
+            figure = figures.get(step_id) if doubt is None else None
+            holds = None if doubt else figure is not None and threshold.holds(figure)
             here = aborted is not None and (aborted["rule"], aborted["step_id"]) == (named(rule), step_id)
-            result = Result(named(rule), step_id, name, figure, threshold.limit, holds, rule.abort, here and rule.abort)
-            found.append(asdict(result))
+            stopped = here and rule.abort
+            found.append(
+                asdict(Result(named(rule), step_id, name, figure, threshold.limit, holds, doubt, rule.abort, stopped))
+            )
     return found
+
+
+def _doubts(con: DuckDBPyConnection, rule: Threshold, some: str | None) -> dict[int, str]:
+    """Steps in which the rule's percentile is withheld and its breach is not proven all the same, each with the reason.
+
+    Proven is what would stop a run: so many on the wrong side where as many as may be are less likely than CHANCE. Gaps of one answer
+    resemble one another, so that nothing is proven by their number.
+    """
+    p = rule.probability
+    if p is None or max(p, 1 - p) < TAIL:
+        return {}
+    unsteady = dict(
+        catalog.query(
+            con, f"SELECT step_id, any_value(reason) FROM withheld WHERE {_withheld_for(rule)} GROUP BY step_id"
+        ).rows
+    )
+    counts = f"SELECT step_id, sum(n), sum(n) FILTER (WHERE NOT x {rule.operator} {rule.limit!r}) FROM ({_values(rule, some)}) GROUP BY step_id"
+    found = {}
+    for step_id, n, wrong in catalog.query(con, counts).rows:
+        least = least_n(p)
+        reason = f"n too small: {n:,} of {least:,}" if n < least else unsteady.get(step_id)
+        may = p if rule.operator in (">", ">=") else 1 - p
+        proven = rule.metric != "icl" and wrong and binomial_at_least(float(wrong), float(n), may) < CHANCE
+        if reason is not None and not proven:
+            found[step_id] = reason
+    return found
+
+
+def _withheld_for(rule: Threshold) -> str:
+    """What the report withholds of a whole step, for reasons that hold for any of its requests, too."""
+    figure = f"p{100 * (rule.probability or 0.0):g}"
+    return f"metric = '{rule.metric}' AND (rule = 'steady' OR (metric = 'icl' AND figure = '{figure}'))"
 
 
 def parts(con: DuckDBPyConnection) -> list[Part]:
@@ -132,16 +175,28 @@ def _sql(rule: Threshold, some: str | None) -> str:
             f"SELECT step_id, avg(({which})::INT) FROM request_metrics {chosen} WHERE phase = 'main' GROUP BY step_id"
         )
     if rule.metric == "icl":
-        return _icl(rule, some)
-    if rule.metric == FLUIDITY:
-        return f"SELECT step_id, {_figure(rule, 'fluidity')} FROM fluidity {chosen} GROUP BY step_id"
-    who = "issued_ns IS NOT NULL" if rule.metric == "lateness" else "outcome = 'ok'"
-    figure = _figure(rule, f"{rule.metric}_ms")
-    return f"SELECT step_id, {figure} FROM request_metrics {chosen} WHERE phase = 'main' AND {who} GROUP BY step_id"
+        return _icl(rule, _values(rule, some))
+    return f"SELECT step_id, {_figure(rule, 'x')} FROM ({_values(rule, some)}) GROUP BY step_id"
 
 
 def _figure(rule: Threshold, column: str) -> str:
     return f"{rule.statistic}({column})" if rule.probability is None else f"percentile({column}, {rule.probability})"
+
+
+def _values(rule: Threshold, some: str | None) -> str:
+    """A SELECT of (step_id, x, n): the values that a statistic is of, each as often as n says."""
+    if rule.metric == "icl":
+        source = _GAPS_OF_SOME.format(some=some) if some else "icl_counts"
+        return f"SELECT step_id, gap_us / 1000 AS x, n FROM {source}"
+    chosen = f"SEMI JOIN {some} AS chosen USING (run_id, request_id)" if some else ""
+    if rule.metric == FLUIDITY:
+        return f"SELECT step_id, fluidity AS x, 1 AS n FROM fluidity {chosen}"
+    who = "issued_ns IS NOT NULL" if rule.metric == "lateness" else "outcome = 'ok'"
+    column = f"{rule.metric}_ms"
+    return (
+        f"SELECT step_id, {column} AS x, 1 AS n FROM request_metrics {chosen} "
+        f"WHERE phase = 'main' AND {who} AND {column} IS NOT NULL"
+    )
 
 
 _GAPS_OF_SOME = """(
@@ -153,17 +208,16 @@ _GAPS_OF_SOME = """(
 )"""
 
 
-def _icl(rule: Threshold, some: str | None) -> str:
+def _icl(rule: Threshold, values: str) -> str:
     """Gaps are kept as counts by the microsecond: the percentile is the least gap that enough gaps do not exceed."""
-    source = _GAPS_OF_SOME.format(some=some) if some else "icl_counts"
     if rule.statistic in STATISTICS:
-        figure = {"mean": "sum(gap_us * n) / sum(n)", "min": "min(gap_us)", "max": "max(gap_us)"}[rule.statistic]
-        return f"SELECT step_id, {figure} / 1000 FROM {source} GROUP BY step_id"
+        figure = {"mean": "sum(x * n) / sum(n)", "min": "min(x)", "max": "max(x)"}[rule.statistic]
+        return f"SELECT step_id, {figure} FROM ({values}) GROUP BY step_id"
     return f"""
-        WITH counted AS (SELECT step_id, gap_us, sum(n) AS n FROM {source} GROUP BY step_id, gap_us),
+        WITH counted AS (SELECT step_id, x, sum(n) AS n FROM ({values}) GROUP BY step_id, x),
         ranked AS (
-            SELECT step_id, gap_us, sum(n) OVER (PARTITION BY step_id ORDER BY gap_us) AS up_to, sum(n) OVER (PARTITION BY step_id) AS gaps
+            SELECT step_id, x, sum(n) OVER (PARTITION BY step_id ORDER BY x) AS up_to, sum(n) OVER (PARTITION BY step_id) AS gaps
             FROM counted
         )
-        SELECT step_id, min(gap_us) / 1000 FROM ranked WHERE up_to >= {rule.probability} * gaps GROUP BY step_id
+        SELECT step_id, min(x) FROM ranked WHERE up_to >= {rule.probability} * gaps GROUP BY step_id
     """

@@ -18,7 +18,7 @@ MEANING = {
     INTERRUPTED: "interrupted (Ctrl-C, SIGTERM, SIGHUP); a run's data is sealed",
     NO_SUCCESS: "no request succeeded: the target is unreachable, refuses TLS, or answers with errors only",
     INVALID: "the run is INVALID: the generator did not do what the plan asked of it",
-    THRESHOLD: "a threshold of the scenario failed",
+    THRESHOLD: "a threshold of the scenario failed, or there was not enough data to say",
     GOOD: "good",
 }
 """In order of precedence: where several apply, the first counts."""

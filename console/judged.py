@@ -10,7 +10,7 @@ from typing import Any
 from duckdb import DuckDBPyConnection
 
 from analysis import database, validity
-from analysis.report import csv, hdr, html, influx, json, junit, model, otlp, profile, prometheus, text
+from analysis.report import csv, hdr, html, influx, json, junit, model, otlp, profile, prometheus, text, wording
 from analysis.validity import Verdict
 from console import gates
 from generator import thresholds
@@ -49,9 +49,12 @@ def as_text(report: dict[str, Any], *, colour: bool = False) -> str:
 def _thresholds(report: dict[str, Any]) -> Iterator[str]:
     for found in report["thresholds"]:
         figure = (
-            "nothing to measure" if found["figure"] is None else f"{found['figure']:.4g} against {found['limit']:.4g}"
+            found["withheld"] or "nothing to measure"
+            if found["figure"] is None
+            else f"{found['figure']:.4g} against {found['limit']:.4g}"
         )
-        kept = "STOPPED THE RUN" if found["aborted"] else "held" if found["holds"] else "FAILED"
+        state = wording.threshold_state(found)
+        kept = state if found["holds"] and not found["aborted"] else state.upper()
         if found["aborted"]:
             figure = f"{report['run']['aborted']['told']}; in the end {figure}"
         yield f"threshold {found['rule']}: {kept} in step {found['step_id']} ({found['step']}): {figure}"

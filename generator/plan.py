@@ -99,6 +99,7 @@ def make(scenario: Scenario, run_id: str, workers: int | None = None) -> Planned
         *plan_http.warnings(plan, arrays.arrays),
         *plan_limits.warnings(form.expected_limit, steps),
         *cost.warnings(plan.budget_usd),
+        *plan_thresholds.warnings(plan.thresholds, steps, wanted.steps),
     ]
     plan = replace(plan, warnings=tuple(warnings))
     return Planned(plan, arrivals, lengths, warnings, wanted, scenario.secrets, scenario.text(), arrays.arrays, cost)

@@ -19,6 +19,14 @@ RATES = ("requests", "goodput", "output_tokens", "good_tokens")
 FLUIDITY = "fluidity"
 """A share, unlike the latencies that stand in the same place."""
 
+CHANCE = 0.001
+"""How unlikely so many requests on the wrong side must be under a rule that just holds, before it is broken beyond chance. Far below 5 %:
+a run that goes is judged again at every look, and requests under load are not independent.
+"""
+
+TAIL = 0.99
+"""Percentiles from here on are the ones that reports withhold where too little was measured, and those that lie as far down."""
+
 Operator = Literal["<", "<=", ">", ">="]
 _RULE = re.compile(r"\s*([a-z][a-z0-9.]*)\s*(?:\(\s*([a-z_0-9]+)\s*\))?\s*(<=|>=|<|>)\s*(.+?)\s*\Z")
 _PERCENTILE = re.compile(r"p(\d{1,2}(?:\.\d+)?)\Z")

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from generator import thresholds
 from generator.job import Plan
-from generator.thresholds import Rule, Threshold
+from generator.thresholds import CHANCE, Rule, Threshold
 
 if TYPE_CHECKING:
     from generator.stream import Stream
@@ -29,9 +29,6 @@ have no end yet.
 """
 
 _WIDTH = 5
-CHANCE = 0.001
-"""How unlikely the wrong ones must be under a rule that just holds. Far below 5 %, because it is asked again at every look."""
-
 LEAST_FOR_MEAN = 30
 """A mean of fewer requests is not judged: its spread is not known yet."""
 

@@ -251,6 +251,13 @@ def test_a_machine_that_lacks_ports(planned, monkeypatch):
     ("keys", "warning"),
     [
         ({"steps": [{"concurrency": 1, "requests": 298}]}, "too few requests for a p99"),
+        (
+            {
+                "steps": [{"concurrency": 1, "requests": 298}, {"concurrency": 1, "requests": 400, "name": "long"}],
+                "thresholds": ["p99(ttft) < 1s", {"rule": "p99(ttft) < 2s", "step": "long"}, "p99(icl) < 1s"],
+            },
+            "threshold p99(ttft) < 1s takes 299 answers to be judged; step 'closed 1' sends about 298: make",
+        ),
         ({"steps": [{"rate": "1/h", "duration": "1s"}]}, "no arrival falls into poisson 0.000277778/s"),
         (
             {"workload": {"input_tokens": 5}, "steps": [{"concurrency": 1, "requests": 999}]},
@@ -269,6 +276,13 @@ def test_a_machine_that_lacks_ports(planned, monkeypatch):
             "fewer requests than slots, so some slots send nothing: closed 400",
         ),
         ({"probe": 0, "steps": [{"concurrency": 1, "requests": 999}]}, "probe: 0"),
+        (
+            {
+                "target": {"url": "http://127.0.0.1:1/v1/chat/completions/", "model": "m"},
+                "steps": [{"concurrency": 1, "requests": 999}],
+            },
+            "its url ends with /chat/completions, and openai-chat adds its own path to a url",
+        ),
     ],
 )
 def test_warnings(planned, keys, warning):

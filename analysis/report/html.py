@@ -90,7 +90,7 @@ def page(
         chart_sections=chart_sections,
         texts=shown_texts,
         thresholds=thresholds,
-        thresholds_summary=f"{sum(t['holds'] for t in thresholds)} of {len(thresholds)} held.",
+        thresholds_summary=f"{sum(t['holds'] is True for t in thresholds)} of {len(thresholds)} held.",
         compared=comparison.tables(report["comparison"]),
         compared_told=comparison.sentences(report["comparison"]) if report["comparison"] else [],
         compared_notes=comparison.notes(report["comparison"]),

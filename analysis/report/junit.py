@@ -1,6 +1,6 @@
 """The report as JUnit XML: a test case for each threshold in each step, and for each rule of the verdict. CI systems show it without more.
 
-The dialect is the one that CI systems share: ``testsuites`` of ``testsuite`` of ``testcase``, with ``failure`` or ``skipped`` inside.
+The dialect is the one that CI systems share: ``testsuites`` of ``testsuite`` of ``testcase``, with ``failure`` or ``error`` inside.
 """
 
 from __future__ import annotations
@@ -8,13 +8,13 @@ from __future__ import annotations
 from typing import Any
 from xml.etree import ElementTree as ET
 
-from analysis.report.wording import printable
+from analysis.report.wording import printable, threshold_figure
 
 Row = dict[str, Any]
 
 
 def render(report: Row) -> str:
-    """One suite named by the run's id. A broken INVALID rule or threshold fails; a broken WARN or WITHHELD rule is told in the
+    """One suite named by the run's id. A broken INVALID rule or threshold fails, a threshold without enough data is an error; a broken WARN or WITHHELD rule is told in the
     case's output, for the run is believed in spite of it. XML 1.0 has no control characters: they come out as escapes.
     """
     run = report["run"]
@@ -32,7 +32,7 @@ def render(report: Row) -> str:
         _rule(suite, rule, labels)
     suite.set("tests", str(len(suite.findall("testcase"))))
     suite.set("failures", str(len(suite.findall("testcase/failure"))))
-    suite.set("errors", "0")
+    suite.set("errors", str(len(suite.findall("testcase/error"))))
     ET.indent(suites)
     return ET.tostring(suites, encoding="unicode", xml_declaration=False) + "\n"
 
@@ -42,8 +42,8 @@ def _case(suite: ET.Element, kind: str, name: str, where: str | None) -> ET.Elem
     return ET.SubElement(suite, "testcase", classname=f"openloop.{kind}", name=printable(told))
 
 
-def _fail(case: ET.Element, kind: str, message: str, advice: str) -> None:
-    failure = ET.SubElement(case, "failure", type=kind, message=printable(message))
+def _fail(case: ET.Element, kind: str, message: str, advice: str, how: str = "failure") -> None:
+    failure = ET.SubElement(case, how, type=kind, message=printable(message))
     failure.text = printable(f"{message}. {advice}")
 
 
@@ -53,10 +53,12 @@ def _threshold(suite: ET.Element, found: Row, labels: dict[int, str], stop: Row 
         _fail(case, "threshold", f"stopped the run {stop['step_s']:.1f} s into the step", f"{stop['told']}.")
     elif found["holds"]:
         return
-    elif found["figure"] is None:
-        _fail(case, "threshold", f"nothing to measure; limit {found['limit']:.4g}", "The step has no such figure.")
+    elif found["withheld"]:
+        # An error in this dialect: the case could not be judged. A build is red for it, as for a failure.
+        _fail(case, "not enough data", threshold_figure(found), f"Wanted: {found['rule']}", "error")
     else:
-        _fail(case, "threshold", f"{found['figure']:.4g}; limit {found['limit']:.4g}", f"Wanted: {found['rule']}")
+        advice = "The step has no such figure." if found["figure"] is None else f"Wanted: {found['rule']}"
+        _fail(case, "threshold", threshold_figure(found), advice)
 
 
 def _rule(suite: ET.Element, rule: Row, labels: dict[int, str]) -> None:

@@ -72,10 +72,14 @@ def _of_run(report: Row) -> Iterator[Metric]:
         info.add_sample(f"{info.name}_info", run | {k: str(v) for k, v in told.items() if v is not None}, 1)
     yield info
     held = [
-        (run | {"rule": t["rule"], "step": str(t["step_id"]), "step_name": str(t["step"])}, float(t["holds"]))
+        (
+            run | {"rule": t["rule"], "step": str(t["step_id"]), "step_name": str(t["step"])},
+            None if t["holds"] is None else float(t["holds"]),
+        )
         for t in report["thresholds"]
     ]
-    yield _gauge("threshold_held", "1 where the threshold held in the step, 0 where it failed.", held)
+    text = "1 where the threshold held in the step, 0 where it failed; absent where there was not enough data."
+    yield _gauge("threshold_held", text, held)
 
 
 def _gauge(name: str, text: str, samples: Sequence[tuple[dict[str, str], float | None]]) -> Metric:

@@ -136,8 +136,19 @@ def own_error(generator: dict[str, Any]) -> str:
 
 
 def threshold_state(found: dict[str, Any]) -> str:
-    """``held``, ``failed``, or that the run was stopped for it."""
-    return "stopped the run" if found["aborted"] else "held" if found["holds"] else "failed"
+    """``held``, ``failed``, ``not enough data``, or that the run was stopped for it."""
+    if found["aborted"]:
+        return "stopped the run"
+    return {True: "held", False: "failed", None: "not enough data"}[found["holds"]]
+
+
+def threshold_figure(found: dict[str, Any]) -> str:
+    """What was measured against the limit, or why nothing can be said."""
+    if found["withheld"]:
+        return f"{found['withheld']}; limit {found['limit']:.4g}"
+    if found["figure"] is None:
+        return f"nothing to measure; limit {found['limit']:.4g}"
+    return f"{found['figure']:.4g}; limit {found['limit']:.4g}"
 
 
 def notes(steps: list[dict[str, Any]]) -> list[str]:

@@ -44,11 +44,17 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Until:
-    """Half the width of the figure's 95 % interval, over the figure, is to come below ``limit`` (within (0, 1]) in every step."""
+    """Half the width of the figure's 95 % interval, over the figure, is to come below ``limit`` (within (0, 1]), or down to it where that
+    is ``enough``, in every step.
+    """
 
     text: str
     figure: Figure
     limit: float
+    enough: bool = False
+
+    def reached(self, half_width_share: float) -> bool:
+        return half_width_share < self.limit or (self.enough and half_width_share == self.limit)
 
 
 def least_n(p: float | None) -> int:
@@ -65,11 +71,11 @@ def parse(text: str) -> Until:
         raise ValueError(
             f"{text!r}: a rule such as 'ci(p99(ttft)) < 5%' is wanted: the figure, and how narrow its interval is to be"
         )
-    figure, _, limit = found.groups()
+    figure, operator, limit = found.groups()
     share = units.share(_number(limit))
     if share == 0:
         raise ValueError(f"{text!r}: no number of repetitions makes an interval of width 0; give a share above 0%")
-    return Until(text, _figure(text, figure), share)
+    return Until(text, _figure(text, figure), share, enough=operator == "<=")
 
 
 def _figure(text: str, word: str) -> Figure:

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from analysis.repeats import judge
 from generator import plan, repetition, scenario, scenario_repeat, until
 from generator.errors import ScenarioError
 from generator.workload.synthetic import spell
@@ -29,6 +30,19 @@ def test_rules(text: str, figure: str, limit: float) -> None:
     """A figure, and how narrow its interval is to be; `goodput` is short for its rate."""
     rule = until.parse(text)
     assert (rule.figure.text, rule.limit) == (figure, limit)
+
+
+@pytest.mark.parametrize(
+    ("text", "below", "at", "above"),
+    [("ci(p99(ttft)) < 5%", True, False, False), ("ci(p99(ttft)) <= 5%", True, True, False)],
+)
+def test_at_the_limit_the_two_operators_differ(text: str, below: bool, at: bool, above: bool) -> None:
+    """`<=` is not read as `<`: an interval exactly as wide as the limit is narrow enough for it, in what the analysis says, too."""
+    rule = until.parse(text)
+    assert [rule.reached(share) for share in (0.0499, 0.05, 0.0501)] == [below, at, above]
+    row = {"figure": "p99(ttft)", "load": "s", "arm": None, "runs": [{}] * until.LEAST, "withheld": None}
+    told = [judge._reached(rule, [row | {"half_width_share": share}])["reached"] for share in (0.0499, 0.05, 0.0501)]
+    assert told == [below, at, above]
 
 
 @pytest.mark.parametrize(

@@ -196,7 +196,7 @@ def _reached(rule: Until, figures: Sequence[Row]) -> Row:
         "limit": rule.limit,
         "load": None if worst is None else _words((worst["load"], worst["arm"])),
         "half_width_share": width,
-        "reached": width is not None and width < rule.limit and len(worst["runs"] if worst else ()) >= until.LEAST,
+        "reached": width is not None and rule.reached(width) and len(worst["runs"] if worst else ()) >= until.LEAST,
         "withheld": None if worst is None else worst["withheld"],
     }
 

@@ -15,7 +15,7 @@ from console import drive, exits, repeated
 from console.drive import Finished
 from console.prepare import NO_RUN, Prepared
 from generator import plan, repetition, run_dir, scenario_repeat
-from generator.errors import RunFolderError
+from generator.errors import OpenloopError, RunFolderError
 from generator.repetition import Repetition
 from generator.run_dir import RunDir
 from generator.scenario import Scenario
@@ -58,7 +58,8 @@ class Repeated:
 def repeat(prepared: Prepared, runs_dir: Path, group: str | None, once: Once, tell: Callable[[str], None]) -> Repeated:
     """Run ``prepared`` as often as its scenario asks. ``group``: a name of one's own; ``tell`` is given a line after each repetition.
 
-    An interrupt ends the repeating and keeps what was done. Raises RunFolderError where the group's name is taken.
+    An interrupt ends the repeating and keeps what was done, and so does an error of a repetition, which is told and counts for the exit
+    code; of the first one it is raised. Raises RunFolderError where the group's name is taken.
     """
     asked = scenario_repeat.asked(prepared.scenario.form)
     assert asked is not None
@@ -66,6 +67,7 @@ def repeat(prepared: Prepared, runs_dir: Path, group: str | None, once: Once, te
     name = _free(prepared.scenario.name, runs_dir, group)
     rules = tuple(prepared.scenario.form.until or ())
     finished: list[Finished] = []
+    faults: list[int] = []
     begun_s = time.monotonic()
     ended = Ended("times", f"all {asked.times} repetitions were made")
     for number in range(1, asked.times + 1):
@@ -82,6 +84,12 @@ def repeat(prepared: Prepared, runs_dir: Path, group: str | None, once: Once, te
             stop = Ended("interrupted", "interrupted; what was done until then is kept")
             if not finished:
                 raise
+        except OpenloopError as e:
+            if not finished:
+                raise
+            stop = Ended("failed", f"repetition {number} failed: {e}")
+            faults.append(e.exit_code)
+            tell(f"error: {stop.told}")
         if stop is not None:
             ended = stop
             break
@@ -94,7 +102,7 @@ def repeat(prepared: Prepared, runs_dir: Path, group: str | None, once: Once, te
     runs = [f.run for f in finished]
     report = repeated.merged(runs)
     page = repeated.keep(report, runs_dir / name)
-    codes = [f.code for f in finished] + ([exits.INTERRUPTED] if ended.why == "interrupted" else [])
+    codes = [f.code for f in finished] + faults + ([exits.INTERRUPTED] if ended.why == "interrupted" else [])
     return Repeated(name, finished, ended, report, page, exits.first(codes))
 
 

@@ -20,7 +20,7 @@ from console.drive import Finished
 from console.prepare import Prepared, prepare
 from generator import plan, run_dir
 from generator.coordinator import RunEnd
-from generator.errors import RunFolderError
+from generator.errors import OpenloopError, RunFolderError, TargetError
 from generator.run_dir import RunDir
 from tests import fabricate
 from tests.fabricate import Load
@@ -52,10 +52,13 @@ class Runner:
         self.folder, self.waits_ms, self.facts = folder, waits_ms, facts
         self.asked: list[Prepared] = []
         self.ends: dict[int, RunEnd] = {}
+        self.errors: dict[int, OpenloopError] = {}
         self.changes: dict[int, dict[str, Any]] = {}
 
     def __call__(self, prepared: Prepared, run_id: str, number: int) -> Finished:
         self.asked.append(prepared)
+        if number in self.errors:
+            raise self.errors[number]
         run = run_dir.create(self.folder, run_id)
         plan.write(replace(prepared.planned, plan=replace(prepared.planned.plan, run_id=run_id)), run)
         run.path.rename(self.folder / f"{run_id}.plan")
@@ -168,6 +171,31 @@ def test_a_failed_repetition_is_the_last(tmp_path: Path) -> None:
     done, _ = repeat(tmp_path, runner, {"repeat": "5"})
     assert (len(done.finished), done.ended.why) == (2, "failed")
     assert "nobody listens" in done.ended.told
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [(RunFolderError("runs/g-r3: cannot write: No space left on device"), exits.WRONG), (TargetError("401"), 4)],
+)
+def test_an_error_of_a_repetition_keeps_the_group_of_those_before(
+    tmp_path: Path, error: OpenloopError, code: int
+) -> None:
+    """What two repetitions measured is merged, shown and named with the error that ended it; the error's exit code counts. Where nothing was
+    measured yet it is raised."""
+    runner = Runner(tmp_path, [20])
+    runner.errors[3] = error
+    done, told = repeat(tmp_path, runner, {"repeat": "5"})
+    assert (len(done.finished), done.ended.why, done.code) == (2, "failed", code)
+    assert f"repetition 3 failed: {error}" in done.ended.told
+    assert told[-1] == f"error: {done.ended.told}"
+    assert done.report["ended"]["told"] == done.ended.told
+    assert done.report["merged"] == 2
+    assert done.page.read_text().startswith("<!doctype html>")
+
+    runner = Runner(tmp_path / "first", [20])
+    runner.errors[1] = error
+    with pytest.raises(type(error)):
+        repeat(tmp_path / "first", runner, {"repeat": "5"})
 
 
 def test_the_budget_is_that_of_all_together(tmp_path: Path) -> None:

@@ -110,6 +110,19 @@ def warnings(plan: Plan, needs: Needs, machine: Machine) -> list[str]:
         found.append(f"{plan.workers} workers share {machine.cpus:g} processors; sends may be late")
     if plan.probe == 0 and any(a.workload.dataset is None for s in plan.steps for a in s.alone()):
         found.append("probe: 0 leaves out what corrects the length of prompts; wanted and reported lengths will differ")
+    found += of_loads(plan, needs)
+    alone = [a for s in plan.steps for a in s.alone()]
+    short = [a for a in alone if _least(a.workload.input_tokens) < CODE_WORDS + a.workload.shared_prefix_tokens]
+    if short:
+        found.append(
+            f"prompts may be too short to be unlike each other, and a prefix cache may answer: {_names(short)}"
+        )
+    return found
+
+
+def of_loads(plan: Plan, needs: Needs) -> list[str]:
+    """Those that rest on how much the single steps send, and say nothing of a plan whose loads are only examples."""
+    found = []
     few = [
         s
         for s, n in zip(plan.steps, needs.steps, strict=True)
@@ -124,12 +137,6 @@ def warnings(plan: Plan, needs: Needs, machine: Machine) -> list[str]:
     empty = [s for s, n in zip(plan.steps, needs.steps, strict=True) if n.requests == 0]
     if empty:
         found.append(f"no arrival falls into {_names(empty)}: lengthen it or raise its rate")
-    alone = [a for s in plan.steps for a in s.alone()]
-    short = [a for a in alone if _least(a.workload.input_tokens) < CODE_WORDS + a.workload.shared_prefix_tokens]
-    if short:
-        found.append(
-            f"prompts may be too short to be unlike each other, and a prefix cache may answer: {_names(short)}"
-        )
     return found
 
 

@@ -16,6 +16,7 @@ from console import cli, exits
 from console.searching import asked, driving, opening, runs, state
 from generator import scenario
 from generator.errors import RunFolderError, ScenarioError
+from generator.names import USUAL_ATTAINMENT
 
 PROGRAM = "import sys; from console.cli import main; sys.exit(main(sys.argv[1:]))"
 
@@ -81,6 +82,17 @@ def test_what_has_no_single_load_to_vary_is_refused(file: Path, sets: list[str],
         asked.goal_of(load(file, *sets), asks())
 
 
+def test_an_attainment_that_is_not_said_is_the_same_for_all_and_told(file: Path) -> None:
+    """99 %, for a search as for goodput, from one place; the answer says that it was assumed, and nothing where it was said."""
+    assert asked.goal_of(load(file, "slo={ttft: 1s}"), asks()).target == USUAL_ATTAINMENT == 0.99
+    goal = Goal("rate", USUAL_ATTAINMENT, 3)
+    about = {"search_id": "s", "name": "n", "created": "", "folder": "f", "seed": 3, "target": ""}
+    notes = answer.build(goal, Limits(), [], "nothing", about | {"slo": {"ttft_ms": 1000.0}})["notes"]
+    assert [n for n in notes if "0.99 of them is assumed" in n]
+    said = answer.build(goal, Limits(), [], "nothing", about | {"slo": {"ttft_ms": 1000.0, "attainment": 0.99}})
+    assert said["notes"] == []
+
+
 def test_a_trace_has_nothing_to_search_for(tmp_path: Path, file: Path) -> None:
     """Its arrivals are its own."""
     (tmp_path / "t.csv").write_text("arrived_at,num_prefill_tokens,num_decode_tokens\n0,5,5\n1,5,5\n")
@@ -104,6 +116,17 @@ def test_bad_bounds_and_units_are_refused(file: Path, given: dict[str, str], mes
     """Every message names the flag."""
     with pytest.raises(ScenarioError, match=message):
         asked.goal_of(load(file), asks(**given))
+
+
+def test_warnings_are_told_but_for_those_of_a_made_up_load(file: Path, tmp_path: Path) -> None:
+    """What a plan warns of holds for every probe, whatever words and steps it names, except where it rests on the load that was made up to
+    make one: too few requests, a limit that such a staircase would not show."""
+    sets = ["workload.input_tokens=3", "probe=0", "workers=999", "expected_limit={rate: 10/s, size: 60}"]
+    warnings = opening.anew(str(file), {}, sets, asks(), tmp_path / "runs", "s")[2].warnings
+    assert [w for w in warnings if "prompts may be too short" in w]
+    assert [w for w in warnings if "999 workers share" in w]
+    assert [w for w in warnings if w.startswith("probe: 0 leaves out")]
+    assert not [w for w in warnings if "too few requests" in w or "expected limit" in w]
 
 
 def test_limits_are_read_with_their_units() -> None:

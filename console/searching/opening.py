@@ -15,7 +15,7 @@ from console import prepare
 from console.searching import asked, driving, runs, state
 from console.searching.asked import Flags
 from console.searching.state import State
-from generator import clock, scenario
+from generator import clock, needs, plan_limits, scenario
 from generator.errors import RunFolderError, ScenarioError
 from generator.run_dir import write_whole
 from generator.scenario import Scenario
@@ -80,8 +80,10 @@ def _checked(base: Scenario, goal: Goal) -> list[str]:
     order = Order("probe", load, 0, 0, base.seed, window_s=goal.probe_s, warmup_s=goal.warmup_s or 0.0)
     step: dict[str, Any] = runs.step_of(base, goal, order)
     made = prepare.planned(asked.scenario_of(base, base.name, base.seed, step, None))
-    # Those on single steps speak of a load that this plan made up.
-    return [w for w in made.planned.warnings if "step" not in w and "probe 1" not in w]
+    # The load of this plan's only step was made up here: what rests on it says nothing of the search.
+    plan = made.planned.plan
+    made_up = {*needs.of_loads(plan, made.planned.needs), *plan_limits.warnings(base.form.expected_limit, plan.steps)}
+    return [w for w in made.planned.warnings if w not in made_up]
 
 
 def _create(runs_dir: Path, name: str, search_id: str | None) -> Path:

@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 
 from analysis import relations
 from generator.errors import RunFolderError
+from generator.names import USUAL_ATTAINMENT
 from generator.run_dir import RunDir
 from generator.schema import OPTIONAL_TABLES, TABLES
 
@@ -189,6 +190,7 @@ def _run_row(run: RunDir) -> list[Any]:
 
 
 def _macros(con: duckdb.DuckDBPyConnection) -> None:
+    con.execute(f"CREATE MACRO usual_attainment() AS {USUAL_ATTAINMENT}::DOUBLE")
     con.execute((relations.root() / "macros.sql").read_text(encoding="utf-8"))
     for query in relations.load().values():
         for parameter in query.parameters:

@@ -19,6 +19,9 @@ OUTCOMES = (
 )
 """Every value of ``requests.outcome``; the position is the code that workers count by."""
 
+USUAL_ATTAINMENT = 0.99
+"""Share of requests that must be good where an SLO does not say: that of MLPerf's server scenarios. Whoever uses it tells so."""
+
 PHASES = ("probe", "warmup", "main")
 KINDS = ("content", "reasoning", "tool", "refusal")
 TOKEN_SOURCES = ("usage", "chunk_usage", "tokenizer", "chunks")

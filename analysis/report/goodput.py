@@ -10,11 +10,9 @@ from duckdb import DuckDBPyConnection
 from analysis import catalog
 from analysis.report.parts import Table
 from analysis.report.wording import NOTHING, brief, count, number, share
+from generator.names import USUAL_ATTAINMENT
 
 Row = dict[str, Any]
-
-USUAL_ATTAINMENT = 0.9
-"""Wanted where the SLO does not say: what DistServe uses (arXiv 2401.09670). The same stands in goodput_by_load.sql."""
 
 _Z = 1.96  # of Wilson's interval, as in the macro "wilson"
 

@@ -51,7 +51,11 @@ def build(goal: Goal, limits: Limits, history: Sequence[Done], end: str | None, 
             "usd": None if all(d.usd is None for d in history) else sum(d.usd or 0.0 for d in history),
         },
     }
-    return answer | {"notes": notes(goal, found, climbed, floor, bar)}
+    assumed = [] if "attainment" in about.get("slo", {"attainment": None}) else [_ASSUMED.format(goal.target)]
+    return answer | {"notes": assumed + notes(goal, found, climbed, floor, bar)}
+
+
+_ASSUMED = "the SLO does not say how many requests must meet it: {:.6g} of them is assumed (slo: {{attainment: 95%}} says another)"
 
 
 def _rung(done: Done, goal: Goal) -> Row:

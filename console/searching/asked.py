@@ -13,11 +13,11 @@ from analysis.searching.decide import SHARES, least_requests
 from analysis.searching.part import Axis, Goal, Limits
 from generator import units
 from generator.errors import ScenarioError
+from generator.names import USUAL_ATTAINMENT
 from generator.scenario import Scenario
 from generator.scenario_models import Form
 from generator.scenario_text import Document
 
-USUAL_ATTAINMENT = 0.99
 MOST_SLOTS = 1_000_000
 
 _OF_LOAD = ("rate", "concurrency", "duration", "requests", "name", "pause", "arrivals", "burstiness", "think")

@@ -1,7 +1,7 @@
 -- name: goodput_by_load
 -- question: How do goodput and attainment change with the load?
 -- grain: run_id, series, axis, load
--- parameter: wanted DOUBLE NULL the share of requests that must be good; NULL: the SLO's attainment, else 0.9
+-- parameter: wanted DOUBLE NULL the share of requests that must be good; NULL: the SLO's attainment, else 0.99
 -- column: run_id [-] the run; its steps of one constant load: no ramps, no traces
 -- column: series [-] what stands in one curve: target of a comparison, law of arrivals, lengths
 -- column: axis [-] what the load is: requests/s, sessions/s or slots
@@ -84,7 +84,7 @@ shared AS (
         late_requests / due_requests AS late_share,
         failed_requests / due_requests AS failed_share,
         unfinished_requests / due_requests AS unfinished_share,
-        coalesce(getvariable('wanted')::DOUBLE, r.slo_attainment, 0.9) AS wanted
+        coalesce(getvariable('wanted')::DOUBLE, r.slo_attainment, usual_attainment()) AS wanted
     FROM summed AS s
     LEFT JOIN runs AS r ON s.run_id = r.run_id
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import yaml
 
 from console.web import admission, jobs
 from console.web.admission import Rules
+from console.web.settings import Limits, Settings, Sizes
 from generator.errors import ScenarioError
 
 STEP: dict[str, Any] = {"concurrency": 1, "requests": 1}
@@ -150,3 +152,11 @@ def test_a_provider_s_key_is_for_its_own_host() -> None:
 def test_a_key_passes_a_proxy_inside_tls() -> None:
     """A tunnel whose other end is checked shows the proxy nothing."""
     assert planned(theirs(), OPEN)["env_names"] == ["THEIRS"]
+
+
+def test_every_size_that_a_service_allows_is_kept_by_its_rules(tmp_path: Path) -> None:
+    """Limits and rules have their sizes and defaults from one place, so that none that somebody sets is lost on the way."""
+    sizes = {size.name: 1 + number for number, size in enumerate(fields(Sizes))}
+    rules = admission.of_settings(Settings(tmp_path, limits=Limits(**sizes)))
+    assert {name: getattr(rules, name) for name in sizes} == sizes
+    assert {name: getattr(Rules(), name) for name in sizes} == {name: getattr(Limits(), name) for name in sizes}

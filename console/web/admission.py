@@ -10,13 +10,13 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from importlib import resources
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from console.web.settings import Settings, is_loopback
+from console.web.settings import Settings, Sizes, is_loopback
 from generator.errors import ScenarioError
 from generator.job import TOKENIZER_ENDPOINT
 from generator.plan import Planned
@@ -36,7 +36,7 @@ NO_LONGER = "its turn came, and it is not admitted any more"
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class Rules(Sizes):
     """``targets``: ``HOST`` or ``HOST:PORT``, None for any. ``env``: variable → the hosts that may be sent it, None for any allowed
     target. ``folders``: where files may lie.
     """
@@ -44,27 +44,15 @@ class Rules:
     targets: tuple[str, ...] | None = None
     env: Mapping[str, tuple[str, ...] | None] = field(default_factory=dict)
     folders: tuple[str, ...] = ()
-    steps: int = 500
-    requests: int = 1_000_000
-    duration_s: float = 6 * 3600.0
-    in_flight: int = 8192
-    rate_rps: float = 10_000.0
-    workers: int = 16
 
 
 def of_settings(settings: Settings) -> Rules:
     """What whoever started this service allows."""
-    limits = settings.limits
     return Rules(
         targets=settings.allow_targets,
         env=variables(settings.allow_env),
         folders=(str(settings.data_dir),) if settings.data_dir else (),
-        steps=limits.steps,
-        requests=limits.requests,
-        duration_s=limits.duration_s,
-        in_flight=limits.in_flight,
-        rate_rps=limits.rate_rps,
-        workers=limits.workers,
+        **{size.name: getattr(settings.limits, size.name) for size in fields(Sizes)},
     )
 
 

@@ -8,18 +8,24 @@ from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """The most that one visitor, or all together, may ask. What is above is refused with the limit named."""
+class Sizes:
+    """How large one benchmark may be."""
 
-    body_bytes: int = 2_000_000
-    scenario_bytes: int = 200_000
-    prompts: int = 10_000
     steps: int = 500
     requests: int = 1_000_000
     duration_s: float = 6 * 3600.0
     in_flight: int = 8192
     rate_rps: float = 10_000.0
     workers: int = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Limits(Sizes):
+    """The most that one visitor, or all together, may ask. What is above is refused with the limit named."""
+
+    body_bytes: int = 2_000_000
+    scenario_bytes: int = 200_000
+    prompts: int = 10_000
     queue: int = 100
     followers: int = 500
     rows: int = 10_000

@@ -9,20 +9,6 @@
 -- column: ttft_ms, ttft_wire_ms, ttfo_ms, ttst_ms, tpot_ms, ntpot_ms, e2e_ms [ms] of those that ended ok; NULL else
 -- column: lateness_ms [ms] of all that were issued
 
-WITH placed AS (
-    SELECT
-        s.run_id,
-        s.step_id,
-        s.load,
-        s.arm,
-        s.turn,
-        1 + max(s.turn) OVER (PARTITION BY s.run_id, s.load, s.arm) AS turns,
-        w.window_start_ns,
-        w.window_end_ns - w.window_start_ns AS window_ns
-    FROM compared_steps AS s
-    JOIN step_windows AS w ON s.run_id = w.run_id AND s.step_id = w.step_id
-)
-
 SELECT
     m.run_id,
     m.request_id,
@@ -42,5 +28,4 @@ SELECT
     m.lateness_ms
 FROM compared_requests AS c
 JOIN request_metrics AS m ON c.run_id = m.run_id AND c.request_id = m.request_id
-JOIN placed AS p ON c.run_id = p.run_id AND c.step_id = p.step_id
-WHERE p.window_ns > 0
+JOIN repeated_steps AS p ON c.run_id = p.run_id AND c.step_id = p.step_id

@@ -6,22 +6,7 @@
 -- column: from_share, to_share [-] where the second lies, as far as it is within the window, on the axis of repeated_requests
 -- column: output_tokens [tokens] what came in it, of requests of any outcome, counted as in throughput
 
-WITH placed AS (
-    SELECT
-        s.run_id,
-        s.step_id,
-        s.load,
-        s.arm,
-        s.turn,
-        1 + max(s.turn) OVER (PARTITION BY s.run_id, s.load, s.arm) AS turns,
-        w.window_start_ns,
-        w.window_end_ns - w.window_start_ns AS window_ns,
-        w.run_start_ns
-    FROM compared_steps AS s
-    JOIN step_windows AS w ON s.run_id = w.run_id AND s.step_id = w.step_id
-),
-
-came AS (
+WITH came AS (
     SELECT
         t.run_id,
         t.step_id,
@@ -43,5 +28,4 @@ SELECT
     (p.turn + least((p.run_start_ns + (c.second::BIGINT + 1) * 1000000000 - p.window_start_ns) / p.window_ns, 1)) / p.turns AS to_share,
     c.output_tokens
 FROM came AS c
-JOIN placed AS p ON c.run_id = p.run_id AND c.step_id = p.step_id
-WHERE p.window_ns > 0
+JOIN repeated_steps AS p ON c.run_id = p.run_id AND c.step_id = p.step_id

@@ -23,6 +23,7 @@ from generator.errors import MachineError, OpenloopError, TargetError
 from generator.journal import Journal
 from generator.meter import Meter
 from generator.progress import Phase, Progress
+from generator.request_row import Redactor
 from generator.run_dir import RunDir
 from generator.scraping import Scraping
 from generator.seal import seal
@@ -307,6 +308,7 @@ class _Coordinator:
         self._manifest["notes"].append(text)
 
     def _note_stop(self) -> None:
+        self._manifest["ended_early"] = Redactor(list(self._secrets.values())).clean(self._error)
         if self._interrupts:
             self._manifest["interrupted"] = True
 

@@ -49,6 +49,8 @@ def begin(plan: Plan, run: RunDir) -> dict[str, Any]:
         if plan.budget_usd is None
         else {"limit_usd": plan.budget_usd, "spent_usd": None, "guessed_usd": None, "stopped": False},
         "interrupted": False,
+        # What stopped the run before its time, in words; None where nothing did but perhaps a Ctrl-C, a rule or the budget.
+        "ended_early": None,
         "lost_workers": [],
         "notes": [],
         "verdict": None,

@@ -18,6 +18,7 @@ from generator import (
     plan_http,
     plan_limits,
     plan_mix,
+    plan_target,
     plan_thresholds,
     prices,
     scenario_blocks,
@@ -96,6 +97,7 @@ def make(scenario: Scenario, run_id: str, workers: int | None = None) -> Planned
     cost = estimate.of(plan, wanted)
     warnings = [
         *needs.warnings(plan, wanted, here),
+        *plan_target.warnings(targets.values()),
         *plan_http.warnings(plan, arrays.arrays),
         *plan_limits.warnings(form.expected_limit, steps),
         *cost.warnings(plan.budget_usd),

@@ -15,7 +15,11 @@ SHORT_TOKENS = 16
 LONG_TOKENS = 256
 ANSWER_TOKENS = 16
 
-_HOPELESS = {401: "the key is refused", 403: "the key may not do this", 404: "no such path or model"}
+_HOPELESS = {
+    401: "the key is refused",
+    403: "the key may not do this",
+    404: "no such path or model (a url is the base, for most servers up to /v1)",
+}
 
 
 def probe_workload(step: Step, run: RunDir, number: int, count: int) -> Workload:

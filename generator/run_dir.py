@@ -192,5 +192,5 @@ def find(ref: str, runs_dir: Path) -> RunDir:
             return RunDir(path.resolve())
     there = [r.run_id for r in list_runs(runs_dir)][:5]
     hint = f"; the newest there: {', '.join(there)}" if there else ""
-    path = "this path is no run folder: it has no manifest.json" if ref and Path(ref).exists() else "no such path"
-    raise RunFolderError(f"run {ref!r}: no such run in {runs_dir}, and {path}{hint}")
+    why = "this path is no run folder: it has no manifest.json" if ref and Path(ref).exists() else "no such path"
+    raise RunFolderError(f"run {ref!r}: no such run in {runs_dir}, and {why}{hint}")

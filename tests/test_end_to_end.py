@@ -155,11 +155,13 @@ def test_tls_against_a_server_that_speaks_none(plain: str) -> None:
 
 
 def test_a_path_that_is_not_there(plain: str) -> None:
-    """404 on the first answers: 4 after the probe, not after thousands of requests."""
+    """404 on the first answers: 4 after the probe, not after thousands of requests; the report says why for whoever reads it later."""
     wrong = plain.replace("/v1", "/v2")
     done = openloop("run", "--target", wrong, "--model", "m", "--rate", "1000/s", "--duration", "60s", *QUICK)
     assert done.returncode == exits.NO_SUCCESS, done.stderr
     assert "404" in done.stderr
+    assert "run ended before its load" in done.stdout
+    assert "404" in done.stdout
     assert [row["http_status"] for row in rows("requests")] == [404] * 3
 
 

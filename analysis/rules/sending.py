@@ -27,7 +27,12 @@ def rules(evidence: Evidence) -> Iterator[Rule]:
 
 def _recorded(evidence: Evidence) -> Rule:
     n = sum(r["attempted"] for r in evidence.rows("schedule_fidelity"))
-    advice = "nothing can be said of the target; see the probes' outcomes and workers.log"
+    why = evidence.manifest.get("ended_early")
+    advice = (
+        f"the run ended before its load: {why}"
+        if why
+        else "nothing can be said of the target; see the probes' outcomes and workers.log"
+    )
     return Rule("recorded", "INVALID", None, f"{n:,} requests were sent", "at least 1", advice, n == 0)
 
 

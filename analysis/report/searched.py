@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import io
 from typing import Any
 
 from rich import box
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from analysis.report import wording
 from analysis.report.costs import dollars
+from analysis.report.terminal import Lines
 from analysis.report.wording import NOTHING, number, seconds, share
 from analysis.searching import ladder
 from analysis.searching.answer import loaded
@@ -117,17 +116,7 @@ def ladder_line(rung: Done) -> str:
 
 def render(found: Row, *, width: int = 116, colour: bool = False) -> str:
     """Plain lines; ``colour`` adds ANSI codes for a terminal."""
-    out = io.StringIO()
-    console = Console(
-        file=out,
-        width=width,
-        force_terminal=colour,
-        color_system="standard" if colour else None,
-        markup=False,
-        highlight=False,
-        emoji=False,
-        legacy_windows=False,
-    )
+    console = Lines(width, colour)
     what = "rate" if found["axis"] == "rate" else "concurrency"
     console.print(
         Text.assemble(f"The largest {what} of ", (wording.printable(found["name"]), "bold"), f" with {slo(found)}")
@@ -147,7 +136,7 @@ def render(found: Row, *, width: int = 116, colour: bool = False) -> str:
         console.print(_table("Probes, in order", PROBE_HEADINGS, probe_rows(found)))
     console.print()
     console.print(Text(spent(found), "dim"))
-    return "\n".join(line.rstrip() for line in out.getvalue().split("\n")).rstrip() + "\n"
+    return console.text()
 
 
 LADDER_HEADINGS = ("slots", "requests/s", "in flight s", "good", "N/(X·R)", "run")

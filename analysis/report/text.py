@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import io
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from rich import box
@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from analysis.report import comparison, costs, goodput, intervals, limits, parts, repeats, wording
+from analysis.report.terminal import Lines
 from analysis.report.wording import number, share
 
 Row = dict[str, Any]
@@ -42,8 +43,7 @@ def render(report: Row, *, width: int = 116, colour: bool = False) -> str:
 
     Control characters in what a target said come out as ``\x1b``, so that no answer can steer the terminal.
     """
-    out = io.StringIO()
-    console = _console(out, width, colour)
+    console = Lines(width, colour)
     _verdict(console, report)
     _run(console, report["run"], len(report["steps"]))
     _comparison(console, report["comparison"])
@@ -59,33 +59,19 @@ def render(report: Row, *, width: int = 116, colour: bool = False) -> str:
     _failures(console, report)
     _costs(console, report)
     _notes(console, report)
-    return "\n".join(line.rstrip() for line in out.getvalue().split("\n")).rstrip() + "\n"
-
-
-def _console(out: io.StringIO, width: int, colour: bool) -> Console:
-    return Console(
-        file=out,
-        width=width,
-        force_terminal=colour,
-        color_system="standard" if colour else None,
-        markup=False,
-        highlight=False,
-        emoji=False,
-        legacy_windows=False,
-    )
+    return console.text()
 
 
 def render_comparison(found: Row, *, width: int = 116, colour: bool = False) -> str:
     """Two runs made apart, in the same form."""
-    out = io.StringIO()
-    _comparison(_console(out, width, colour), found)
-    return "\n".join(line.rstrip() for line in out.getvalue().split("\n")).rstrip() + "\n"
+    console = Lines(width, colour)
+    _comparison(console, found)
+    return console.text()
 
 
 def render_repeats(report: Row, *, width: int = 116, colour: bool = False) -> str:
     """Several runs of one plan as one, in the same form."""
-    out = io.StringIO()
-    console = _console(out, width, colour)
+    console = Lines(width, colour)
     verdict = report["verdict"]
     title = report["group"] or report["name"] or "runs"
     console.print(Text.assemble((verdict, _TONES.get(verdict, "bold")), "  ", (wording.printable(title), "bold")))
@@ -99,7 +85,7 @@ def render_repeats(report: Row, *, width: int = 116, colour: bool = False) -> st
     console.print()
     for line in repeats.notes(report):
         console.print(Text(wording.printable(line), "yellow" if line.startswith("!") else "dim"))
-    return "\n".join(line.rstrip() for line in out.getvalue().split("\n")).rstrip() + "\n"
+    return console.text()
 
 
 def _verdict(console: Console, report: Row) -> None:
@@ -195,25 +181,23 @@ def _comparison(console: Console, found: Row | None) -> None:
 
 
 def _goodput(console: Console, report: Row) -> None:
-    for table in goodput.tables(report):
-        console.print()
-        console.print(_part(table))
-    if told := goodput.sentences(report):
-        console.print()
-    for line in told:
-        console.print(Text(wording.printable(line), "bold"))
+    _section(console, goodput.tables(report), goodput.sentences(report))
 
 
 def _limits(console: Console, report: Row) -> None:
-    for table in limits.tables(report):
+    _section(console, limits.tables(report), limits.sentences(report))
+    for line in limits.assumptions(report):
+        console.print(Text(wording.printable(line), "dim"))
+
+
+def _section(console: Console, tables: Iterable[parts.Table], told: Sequence[str]) -> None:
+    for table in tables:
         console.print()
         console.print(_part(table))
-    if told := limits.sentences(report):
+    if told:
         console.print()
     for line in told:
         console.print(Text(wording.printable(line), "bold"))
-    for line in limits.assumptions(report):
-        console.print(Text(wording.printable(line), "dim"))
 
 
 def _failures(console: Console, report: Row) -> None:

@@ -34,7 +34,18 @@ def _exit_codes() -> str:
     return "\n".join(f"  {code:>3}  {meaning}" for code, meaning in exits.MEANING.items())
 
 
+class _Group(click.Group):
+    """Says each command's first sentence whole; click cuts it at the terminal's width."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(
+                [(name, self.commands[name].get_short_help_str(1000)) for name in self.list_commands(ctx)]
+            )
+
+
 @click.group(
+    cls=_Group,
     context_settings=CONTEXT,
     help="Open-loop load generator and benchmark for LLM APIs: sends on time whatever the target does, stamps every "
     "token where the kernel saw it arrive, and proves that it was not the bottleneck itself.",

@@ -31,14 +31,14 @@ def as_text(planned: Planned) -> str:
         write_table(_COLUMNS, iter(rows), out)
     targets = "; ".join(f"{t.url} ({t.api}{f', {t.model}' if t.model else ''})" for t in plan.targets.values())
     lines = [
-        f"{plan.name}, seed {plan.seed}: {len(plan.steps)} steps against {targets}",
+        f"{plan.name}, seed {plan.seed}: {len(plan.steps)} step{'s' * (len(plan.steps) != 1)} against {targets}",
         "",
         out.getvalue().rstrip("\n"),
         "",
         *_workloads(plan),
         f"probe        {plan.probe} requests to each target before the first step",
-        f"in all       {_count(needs.requests)} requests, {_time(needs.duration_s)}",
-        f"tokens       {_count(needs.input_tokens)} in, {_count(needs.output_tokens)} out",
+        f"in all       {_requests(needs.requests)}, {_length(needs.duration_s)}",
+        f"tokens       {_tokens(needs.input_tokens, needs.output_tokens)}",
         *_costs(planned),
         f"workers      {plan.workers}, transport {plan.transport}; this machine has {here.cpus:g} processors",
         f"descriptors  {needs.descriptors:,} in the busiest worker; this machine allows {here.descriptors_hard:,}",
@@ -154,6 +154,20 @@ def _load(step: Step) -> str:
 
 def _count(number: float | None) -> str:
     return "as the target decides" if number is None else f"{number:,.0f}"
+
+
+def _requests(number: float | None) -> str:
+    return "as many requests as the target answers" if number is None else f"{_count(number)} requests"
+
+
+def _length(s: float | None) -> str:
+    return "as long as the target takes" if s is None else span(s)
+
+
+def _tokens(asked: float | None, answered: float | None) -> str:
+    if asked is None and answered is None:
+        return _count(None)
+    return f"{_count(asked)} in, {_count(answered)} out"
 
 
 def _time(s: float | None) -> str:

@@ -100,6 +100,7 @@ def test_a_wrong_scenario_names_place_key_and_remedy(
         (["run", "good.yaml", "--run-id", "../x"], ["run id", "../x"]),
         (["report", "latest"], ["no runs", "openloop run quick"]),
         (["sql", "nothing", "SELECT 1"], ["nothing", "no such run"]),
+        (["sql", "nothing"], ["nothing", "no such run"]),
         (["seal", "nothing"], ["nothing", "no such run"]),
         (["report"], ["Missing argument", "RUN"]),
         (["report", "latest", "--format", "pdf"], ["pdf", "html"]),

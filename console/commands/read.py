@@ -209,6 +209,8 @@ def sql(
     if query is None:
         if given:
             raise click.UsageError("--param belongs to a named query; name one")
+        if run_ref is not None:
+            run_dir.find(run_ref, runs_dir)  # a run that is not there is told now, not with the first question
         with opened(output) as out:
             rows.write_table(queries.LISTED, iter(queries.listing()), out)
         return

@@ -57,6 +57,15 @@ def test_a_run_without_a_miss_shows_its_bursts_all_the_same() -> None:
     assert inflation(used) > 15
 
 
+def test_misses_with_a_cause_of_their_own_are_worth_a_burst_each() -> None:
+    """A target that pauses now and then: the worst tenth is as independent as can be, and the misses come twenty at a time."""
+    rng = np.random.default_rng(9)
+    used = rng.random(12_000) * 0.9
+    for at in rng.integers(0, len(used) - 20, 12):
+        used[at : at + 20] = 2.0
+    assert 10 < inflation(used) < 60
+
+
 def test_growth_is_a_line_that_noise_does_not_explain() -> None:
     """A queue that grows by one in ten requests grows; one that comes and goes does not."""
     rng = np.random.default_rng(1)

@@ -47,19 +47,25 @@ def sample(used: Shares, in_flight: Shares) -> Sample:
 
 
 def inflation(used: Shares) -> float:
-    """By how much neighbours resemble each other: Var(batch means) · batch size / (p(1 − p)) of the indicator "among the worst tenth",
-    or of the misses themselves where those are more; the largest over the numbers of BATCHES, at least 1.
+    """By how much neighbours resemble each other: Var(batch means) · batch size / (p(1 − p)) of the indicator "among the worst tenth"
+    and of the misses themselves; the largest over both and over the numbers of BATCHES, at least 1.
 
     The misses alone would not do. In a run with none they vary not at all, though where queues build up they would have come in
     bursts, and one such run is as likely as the gap between two bursts is long. The worst tenth comes in the same bursts and is there
-    to be counted.
+    to be counted. Nor would the worst tenth alone: misses may have a cause of their own, a pause of the target's, that comes in bursts
+    while all the rest is independent.
     """
     n = len(used)
     if n < 2 * min(BATCHES):
         return 1.0
-    finite = np.where(np.isfinite(used), used, np.inf)
-    bad = finite > min(1.0, float(np.partition(finite, int(n * (1 - WORST)))[int(n * (1 - WORST))]))
-    share = float(bad.mean())
+    finite = np.where(np.isnan(used), np.inf, used)
+    rank = int(n * (1 - WORST))
+    worst = finite > min(1.0, float(np.partition(finite, rank)[rank]))
+    return max(_likeness(worst), _likeness(finite > 1))
+
+
+def _likeness(bad: NDArray[np.bool_]) -> float:
+    n, share = len(bad), float(bad.mean())
     if share in {0.0, 1.0}:
         return 1.0
     found = [1.0]

@@ -25,15 +25,17 @@ _FACTS = {
 _HOST = ("hostname", "cpus", "model", "kernel", "python")
 
 
-def compared(a: RunDir, *others: RunDir) -> dict[str, Any]:
-    """Each of ``others`` against ``a``, as docs/report.md lists it, with ``cannot_exclude``. Raises RunFolderError and QueryError."""
+def compared(a: RunDir, *others: RunDir, memory_limit: str | None = None) -> dict[str, Any]:
+    """Each of ``others`` against ``a``, as docs/report.md lists it, with ``cannot_exclude``. ``memory_limit``: DuckDB's, by the runs' size unless
+    said. Raises RunFolderError and QueryError.
+    """
     runs = [a, *others]
     for n, run in enumerate(runs):
         if any(run.path.resolve() == earlier.path.resolve() for earlier in runs[:n]):
             raise RunFolderError(f"{run.path}: the same run twice; two runs are wanted")
     manifests = [run.read_manifest() for run in runs]
     ids = [str(m.get("run_id", r.run_id)) for m, r in zip(manifests, runs, strict=True)]
-    with database.open_runs(runs) as connection:
+    with database.open_runs(runs, memory_limit) as connection:
         found = compare.apart(connection, *ids)
     # Shares within different limits are no two values of one figure.
     other_slo = [name for name, m in zip(ids, manifests, strict=True) if m.get("slo") != manifests[0].get("slo")]

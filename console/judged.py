@@ -29,11 +29,11 @@ class Judged:
 
 
 @contextmanager
-def judged(run: RunDir, rules: Sequence[str] = ()) -> Iterator[Judged]:
-    """Open a run, sealed or not, and judge it anew, by its own thresholds and then by ``rules``. Raises RunFolderError where it is damaged,
-    QueryError for a rule that means nothing here."""
+def judged(run: RunDir, rules: Sequence[str] = (), memory_limit: str | None = None) -> Iterator[Judged]:
+    """Open a run, sealed or not, and judge it anew, by its own thresholds and then by ``rules``. ``memory_limit``: DuckDB's, by the run's
+    size unless said. Raises RunFolderError where it is damaged, QueryError for a rule that means nothing here."""
     manifest = run.read_manifest()
-    with database.open_runs([run]) as connection:
+    with database.open_runs([run], memory_limit) as connection:
         asked = [thresholds.stored(rule) for rule in gates.rules(connection, rules)]
         manifest["thresholds"] = [*(manifest.get("thresholds") or ()), *asked]
         verdict = validity.judge(connection, manifest)

@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from console.web import admission, redaction, submission
+from console.web import admission, capacity, redaction, submission
 from console.web.admission import Rules
 from console.web.box import Answer, Boxes
 from console.web.settings import Settings
@@ -21,7 +21,8 @@ class Asking:
 
     def __init__(self, settings: Settings) -> None:
         self._limits = settings.limits
-        self._boxes = Boxes(settings.limits.boxes)
+        self._queries = Boxes(settings.limits.queries_at_once)
+        self._reports = Boxes(settings.limits.reports_at_once)
 
     def plan(self, asked: Mapping[str, Any], rules: Rules, own: Sequence[Path]) -> dict[str, Any]:
         """``asked``: what ``submission.asked`` made. Raises ScenarioError with a line for each fault, MachineError where this machine cannot
@@ -40,7 +41,7 @@ class Asking:
         return self._ask({"op": "judge", "path": str(path)})
 
     def results(self, path: Path, first: int, most: int) -> Answer:
-        return self._ask({"op": "results", "path": str(path), "first": first, "most": most, "memory": "400MB"})
+        return self._ask_rows({"op": "results", "path": str(path), "first": first, "most": most})
 
     def query(self, path: Path, name: str | None, sql: str | None, params: Mapping[str, str], form: str) -> Answer:
         """Raises QueryError for what is refused."""
@@ -52,26 +53,35 @@ class Asking:
             "params": dict(params),
             "form": form,
             "rows": self._limits.rows,
-            "memory": f"{self._limits.memory_bytes // 1_000_000}MB",
-            "writes_nothing": True,
         }
-        return self._ask(asked, limit_s=self._limits.query_s)
+        return self._ask_rows(asked)
 
     def comparison(self, paths: Sequence[Path]) -> dict[str, Any]:
         """Of all against the first. Raises RunFolderError, QueryError."""
         found: dict[str, Any] = orjson.loads(self._ask({"op": "compare", "paths": [str(path) for path in paths]}).body)
         return found
 
-    def _ask(
-        self, job: Mapping[str, Any], limit_s: float | None = None, env: Mapping[str, str] | None = None
-    ) -> Answer:
+    def _ask(self, job: Mapping[str, Any], env: Mapping[str, str] | None = None) -> Answer:
+        """Where our own code works; DuckDB gets half of the memory, the rest is for what its answers become. The engine that draws a report's charts reserves addresses by the gigabyte, so these are not counted,
+        except for a plan: what it reads, a visitor wrote.
+        """
         limits = self._limits
-        # What visitors wrote is bounded. Reports are ours, and the engine that draws their charts maps address space by the gigabyte.
-        memory = {"query": limits.memory_bytes, "plan": max(limits.memory_bytes, _PLAN_BYTES)}.get(job["op"])
-        return self._boxes.ask(
-            job,
-            limit_s=limit_s or limits.analysis_s,
-            memory_bytes=memory,
+        return self._reports.ask(
+            {**job, "memory": f"{limits.report_bytes // 2_000_000}MB"},
+            limit_s=limits.analysis_s,
+            memory_bytes=limits.report_bytes,
+            maps_bytes=min(limits.report_bytes, _PLAN_BYTES) if job["op"] == "plan" else None,
             answer_bytes=limits.answer_bytes,
             env=env,
+        )
+
+    def _ask_rows(self, job: Mapping[str, Any]) -> Answer:
+        limits = self._limits
+        memory_bytes = capacity.resident_bytes(limits.memory_bytes)
+        return self._queries.ask(
+            {**job, "memory": f"{limits.memory_bytes // 1_000_000}MB", "writes_nothing": True},
+            limit_s=limits.query_s,
+            memory_bytes=memory_bytes,
+            maps_bytes=memory_bytes,
+            answer_bytes=limits.answer_bytes,
         )

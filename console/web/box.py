@@ -19,12 +19,16 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+import psutil
 
 from generator.errors import MachineError, OpenloopError, QueryError, RunFolderError, ScenarioError
 
 PACKAGES = str(Path(__file__).resolve().parents[2])
 _KEPT = ("PATH", "LANG", "LC_ALL", "TZ", "HOME", "TMPDIR", "LD_LIBRARY_PATH", "VIRTUAL_ENV")
 _PATIENCE_S = 30.0
+_LOOK_S = 0.05
+"""Between two looks at a box's memory. What its limit of addresses lets it take in between, the machine has to have."""
+
 _WAITING = 5
 """Times ``most``: more than so many that wait would take all threads of the service, and with them every other answer."""
 
@@ -71,18 +75,20 @@ class Boxes:
         job: Mapping[str, Any],
         *,
         limit_s: float,
-        memory_bytes: int | None,
+        memory_bytes: int,
+        maps_bytes: int | None,
         answer_bytes: int,
         env: Mapping[str, str] | None = None,
     ) -> Answer:
-        """``memory_bytes``: beyond what the program itself needs; None where only the job's own limits hold.
+        """``memory_bytes``: what its process may hold in memory, which is looked at now and then. ``maps_bytes``: what it may reserve beyond
+        what the program itself does, which nothing exceeds for a moment; None for what needs the charts' engine.
 
         Raises what the job raised, ExceededError for a limit, BusyError when no turn came.
         """
         if not self._places.acquire(blocking=False):
             raise BusyError(_BUSY)
         try:
-            return self._in_turn(job, limit_s, memory_bytes, answer_bytes, env)
+            return self._in_turn(job, limit_s, memory_bytes, maps_bytes, answer_bytes, env)
         finally:
             self._places.release()
 
@@ -90,7 +96,8 @@ class Boxes:
         self,
         job: Mapping[str, Any],
         limit_s: float,
-        memory_bytes: int | None,
+        memory_bytes: int,
+        maps_bytes: int | None,
         answer_bytes: int,
         env: Mapping[str, str] | None,
     ) -> Answer:
@@ -100,21 +107,21 @@ class Boxes:
             told = {
                 "job": dict(job),
                 "cpu_s": int(limit_s) + 1,
-                "memory_bytes": memory_bytes,
+                "maps_bytes": maps_bytes,
                 "answer_bytes": answer_bytes,
             }
-            return _run(orjson.dumps(told), limit_s, answer_bytes, environment(env))
+            return _run(orjson.dumps(told), limit_s, memory_bytes, answer_bytes, environment(env))
         finally:
             self._turns.release()
 
 
-def _run(told: bytes, limit_s: float, answer_bytes: int, env: dict[str, str]) -> Answer:
+def _run(told: bytes, limit_s: float, memory_bytes: int, answer_bytes: int, env: dict[str, str]) -> Answer:
     process = subprocess.Popen(
         [sys.executable, "-P", "-m", "console.web.boxed"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
-        env=env,
+        env=env | {"MALLOC_ARENA_MAX": "2"},  # each arena more reserves 64 MB of the addresses that are counted
         cwd="/",
         start_new_session=True,
     )
@@ -122,7 +129,7 @@ def _run(told: bytes, limit_s: float, answer_bytes: int, env: dict[str, str]) ->
         assert process.stdin is not None
         process.stdin.write(told)
         process.stdin.close()
-        out = _read(process, limit_s, answer_bytes + 1_000_000)
+        out = _read(process, limit_s, memory_bytes, answer_bytes + 1_000_000)
     except BrokenPipeError:
         out = b""
     finally:
@@ -143,7 +150,7 @@ class FaultError(OpenloopError):
     exit_code = 1
 
 
-def _read(process: subprocess.Popen[bytes], limit_s: float, most_bytes: int) -> bytes:
+def _read(process: subprocess.Popen[bytes], limit_s: float, memory_bytes: int, most_bytes: int) -> bytes:
     """What it writes until it ends. Raises ExceededError."""
     assert process.stdout is not None
     end_s = time.monotonic() + limit_s
@@ -153,8 +160,15 @@ def _read(process: subprocess.Popen[bytes], limit_s: float, most_bytes: int) -> 
         waiting.register(process.stdout, selectors.EVENT_READ)
         while True:
             left_s = end_s - time.monotonic()
-            if left_s <= 0 or not waiting.select(left_s):
+            if left_s <= 0:
                 raise ExceededError(f"no answer within {limit_s:g} s; it was ended")
+            if _resident_bytes(process.pid) > memory_bytes:
+                raise ExceededError(
+                    f"it took more memory than such an answer may take here ({memory_bytes / 1e6:,.0f} MB), and was ended; "
+                    "`openloop report` and `openloop sql` have no such limit"
+                )
+            if not waiting.select(min(left_s, _LOOK_S)):
+                continue
             part = os.read(process.stdout.fileno(), 1 << 20)
             if not part:
                 return b"".join(parts)
@@ -162,3 +176,10 @@ def _read(process: subprocess.Popen[bytes], limit_s: float, most_bytes: int) -> 
             size += len(part)
             if size > most_bytes:
                 raise ExceededError(f"the answer is longer than {most_bytes:,} bytes; ask for less")
+
+
+def _resident_bytes(pid: int) -> int:
+    try:
+        return int(psutil.Process(pid).memory_info().rss)
+    except psutil.Error:  # it has ended
+        return 0

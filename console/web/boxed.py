@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import resource
 import sys
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -12,8 +14,8 @@ import orjson
 from console.web import redaction
 from generator.errors import OpenloopError
 
-_CODE_BYTES = 3_000_000_000
-"""Address space that Python with DuckDB, Arrow and their threads maps before it holds a single row."""
+_CODE_BYTES = 1_700_000_000
+"""Address space that Python with DuckDB, Arrow, two threads and two arenas maps before it holds a single row: 1.5 GB, and some room."""
 
 
 def main() -> int:
@@ -41,8 +43,11 @@ def main() -> int:
 def _limit(told: dict[str, Any]) -> None:
     os.nice(10)
     resource.setrlimit(resource.RLIMIT_CPU, (told["cpu_s"] * 2, told["cpu_s"] * 2 + 2))
-    if told["memory_bytes"] is not None:
-        resource.setrlimit(resource.RLIMIT_AS, (_CODE_BYTES + told["memory_bytes"],) * 2)
+    with suppress(OSError):
+        # Where memory runs out all the same, the kernel is to end this process, not the service or a run.
+        Path("/proc/self/oom_score_adj").write_text("1000")
+    if told["maps_bytes"] is not None:
+        resource.setrlimit(resource.RLIMIT_AS, (_CODE_BYTES + told["maps_bytes"],) * 2)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if told["job"].get("writes_nothing"):
         # Not a byte into any file, whatever SQL finds: pipes are no files.

@@ -18,6 +18,9 @@ from generator.errors import QueryError, ScenarioError
 if TYPE_CHECKING:
     from generator.scenario import Scenario  # pydantic's import is for those jobs alone that read a scenario
 
+_NOWHERE = Path("/nonexistent")
+"""What does not fit into the memory of a query is refused, not spilled."""
+
 Job = dict[str, Any]
 Done = tuple[dict[str, Any], bytes]
 
@@ -98,7 +101,7 @@ def _report(job: Job) -> Done:
     from console import judged
     from generator.run_dir import RunDir
 
-    with judged.judged(RunDir(Path(job["path"]))) as j:
+    with judged.judged(RunDir(Path(job["path"])), memory_limit=job["memory"]) as j:
         if job["form"] not in judged.FORMS:
             raise QueryError(f"no form {job['form']!r}; there are: {', '.join(judged.FORMS)}")
         return {"verdict": j.verdict.verdict}, judged.FORMS[job["form"]](j).encode()
@@ -110,7 +113,7 @@ def _judge(job: Job) -> Done:
     from console.web import figures
     from generator.run_dir import RunDir
 
-    with judged.judged(RunDir(Path(job["path"]))) as j:
+    with judged.judged(RunDir(Path(job["path"])), memory_limit=job["memory"]) as j:
         known, points = figures.of_report(j.report)
         return {
             "verdict": j.verdict.verdict,
@@ -124,7 +127,9 @@ def _results(job: Job) -> Done:
     from analysis import catalog, database
     from generator.run_dir import RunDir
 
-    with database.open_runs([RunDir(Path(job["path"]))], memory_limit=job["memory"]) as con:
+    with database.open_runs(
+        [RunDir(Path(job["path"]))], memory_limit=job["memory"], threads=2, temp_directory=_NOWHERE
+    ) as con:
         rows = catalog.run(con, "request_results", first=job["first"], many=job["most"]).dicts()
         total = rows[0]["of"] if rows else con.sql("SELECT count(*) FROM requests WHERE step_id >= 0").fetchall()[0][0]
         texts = {}
@@ -146,7 +151,7 @@ def _query(job: Job) -> Done:
         [RunDir(Path(job["path"]))],
         memory_limit=job["memory"],
         threads=2,
-        temp_directory=Path("/nonexistent"),  # what does not fit into the memory is refused, not spilled
+        temp_directory=_NOWHERE,
     ) as con:
         if job.get("name") is not None:
             found = catalog.run(con, job["name"], **job["params"])
@@ -193,7 +198,8 @@ def _compare(job: Job) -> Done:
     from console import compared
     from generator.run_dir import RunDir
 
-    return {}, orjson.dumps(compared.compared(*(RunDir(Path(path)) for path in job["paths"])), default=str)
+    runs = [RunDir(Path(path)) for path in job["paths"]]
+    return {}, orjson.dumps(compared.compared(*runs, memory_limit=job["memory"]), default=str)
 
 
 _JOBS: dict[str, Callable[[Job], Done]] = {

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from console.web import importing
-from console.web.box import Answer
+from console.web.box import Answer, BusyError
 from console.web.catalogue.store import Point, Store
 from generator.errors import OpenloopError
 
@@ -64,6 +64,8 @@ class Librarian:
     def _figure(self, benchmark_id: str) -> None:
         try:
             found = self._judge(self._runs_dir / benchmark_id).head
+        except BusyError:
+            return  # a later look finds a place
         except OpenloopError as e:
             self._store.set(benchmark_id, figured=True, error=str(e).splitlines()[0][:1000])
             return

@@ -6,6 +6,8 @@ import ipaddress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from console.web import capacity
+
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
@@ -32,8 +34,12 @@ class Limits(Sizes):
     answer_bytes: int = 64_000_000
     query_s: float = 30.0
     analysis_s: float = 120.0
-    memory_bytes: int = 512_000_000
-    boxes: int = 4
+    memory_bytes: int = field(default_factory=lambda: capacity.query_bytes(capacity.total_bytes()))
+    """DuckDB's, in a query."""
+    report_bytes: int = field(default_factory=lambda: capacity.report_bytes(capacity.total_bytes()))
+    queries_at_once: int = field(default_factory=lambda: capacity.at_once(capacity.total_bytes()))
+    reports_at_once: int = field(default_factory=lambda: capacity.at_once(capacity.total_bytes()))
+    """Plans and comparisons among them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -103,8 +104,10 @@ def free_port() -> int:
 
 
 @contextmanager
-def served(path: Path, *options: str, port: int | None = None, **environment: str) -> Iterator[Served]:
-    """A service that answers. Whoever kills it may start another over the same ``path``."""
+def served(
+    path: Path, *options: str, port: int | None = None, verify: ssl.SSLContext | None = None, **environment: str
+) -> Iterator[Served]:
+    """A service that answers, by https where ``verify`` knows its certificate. Whoever kills it may start another over the same ``path``."""
     port = port or free_port()
     code = "import sys; from console.cli import main; sys.exit(main())"
     words = ["serve", "--port", str(port), "--runs-dir", str(path / "runs"), *options]
@@ -115,8 +118,8 @@ def served(path: Path, *options: str, port: int | None = None, **environment: st
         text=True,
         cwd=os.sep,
     )
-    url = f"http://127.0.0.1:{port}"
-    with httpx.Client(base_url=url, timeout=60) as asking:
+    url = f"{'https' if verify else 'http'}://127.0.0.1:{port}"
+    with httpx.Client(base_url=url, timeout=60, verify=verify or False) as asking:
         found = Served(process, asking, url)
         try:
             until(lambda: process.poll() is not None or _answers(asking), "the service's start")

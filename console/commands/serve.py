@@ -26,6 +26,18 @@ from console.commands.options import runs_dir_option
     metavar="FILE",
     help="File that holds the token; OPENLOOP_TOKEN does the same.",
 )
+@click.option(
+    "--tls-cert",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Certificate chain (PEM): the service speaks https. With --tls-key.",
+)
+@click.option(
+    "--tls-key",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="The certificate's key (PEM), without a password.",
+)
 @click.option("--allow-host", "allow_hosts", multiple=True, metavar="NAME", help="A name by which the service is called, such as bench.example; may be given several times.")  # fmt: skip
 @click.option(
     "--allow-target",
@@ -68,6 +80,8 @@ def serve(
     runs_dir: Path,
     database_url: str | None,
     token_file: Path | None,
+    tls_cert: Path | None,
+    tls_key: Path | None,
     allow_hosts: tuple[str, ...],
     allow_targets: tuple[str, ...],
     allow_env: tuple[str, ...],
@@ -109,9 +123,14 @@ def serve(
         webhook_secret=os.environ.get("OPENLOOP_WEBHOOK_SECRET") or None,
         per_target=per_target,
         at_once=at_once,
+        tls_cert=tls_cert,
+        tls_key=tls_key,
     )
+    serving.check(settings)
     shown = f"[{host}]" if ":" in host else host
-    click.echo(f"http://{shown}:{port}/ (API: /docs; runs: {runs_dir})", err=True)
+    click.echo(f"{'https' if settings.tls else 'http'}://{shown}:{port}/ (API: /docs; runs: {runs_dir})", err=True)
+    if not (settings.tls or settings.loopback):
+        click.echo("plain http: token and answers can be read on the way; --tls-cert and --tls-key, or a proxy that ends TLS, mend it", err=True)  # fmt: skip
     if made:
         click.echo(f"token, shown this once: {token}", err=True)
     serving.serve(settings)

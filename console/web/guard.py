@@ -87,7 +87,7 @@ def refused(method: str, path: str, headers: dict[str, str], settings: Settings)
         if headers.get("sec-fetch-site", "none") not in ("same-origin", "none"):
             return Refusal(403, "another site asked for this")
         origin = headers.get("origin")
-        if origin is not None and not _same(origin, host):
+        if origin is not None and not _same(origin, host, settings):
             return Refusal(403, "another site asked for this")
     if settings.token is None or path in OPEN_PATHS or path.startswith(OPEN_PREFIXES):
         return None
@@ -148,12 +148,14 @@ def _is_address(name: str) -> bool:
     return True
 
 
-def _same(origin: str, host: str) -> bool:
+def _same(origin: str, host: str, settings: Settings) -> bool:
+    """Whether a page of ours asked. Without TLS of our own a proxy may have added it, so either scheme is; with it only https is."""
     try:
         parts = urlsplit(origin)
     except ValueError:
         return False
-    return parts.scheme in ("http", "https") and parts.netloc.lower() == host.lower()
+    schemes = ("https",) if settings.tls else ("http", "https")
+    return parts.scheme in schemes and parts.netloc.lower() == host.lower()
 
 
 def _length(headers: dict[str, str]) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 import secrets
+import ssl
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -68,6 +69,30 @@ def check(settings: Settings) -> None:
             raise ServeError(f"--allow-env {entry}: NAME or NAME@HOST is wanted, such as GATEWAY_KEY@gateway.example")
     if settings.data_dir is not None and not settings.data_dir.is_dir():
         raise ServeError(f"--data-dir {settings.data_dir}: no such folder")
+    _check_tls(settings.tls_cert, settings.tls_key)
+
+
+def _check_tls(cert: Path | None, key: Path | None) -> None:
+    """Raises ServeError for files that cannot be served with: said now, not by the first handshake."""
+    if cert is None or key is None:
+        if cert is not key:
+            given, missing = ("--tls-cert", "--tls-key") if key is None else ("--tls-key", "--tls-cert")
+            raise ServeError(f"{given} without {missing}: give both, the certificate chain and its key, as PEM files")
+        return
+    for option, file in (("--tls-cert", cert), ("--tls-key", key)):
+        try:
+            file.read_bytes()
+        except OSError as e:
+            raise ServeError(f"{option} {file}: cannot be read: {e.strerror}") from None
+    try:
+        # A key that asks for a password gets an empty one, which is wrong, where OpenSSL would wait for somebody to type.
+        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(cert, key, password="")
+    except ssl.SSLError as e:
+        why = {
+            "KEY_VALUES_MISMATCH": "the key is not the certificate's; give the pair that belongs together",
+            "NO_START_LINE": "PEM is wanted: a certificate chain in the first, its key in the second",
+        }.get(e.reason or "", f"{e.reason or e}; PEM is wanted, a certificate chain and its key without a password")
+        raise ServeError(f"--tls-cert {cert}, --tls-key {key}: {why}") from None
 
 
 def _named(entry: str) -> bool:
@@ -101,6 +126,8 @@ def serve(settings: Settings) -> None:
         server_header=False,
         proxy_headers=False,
         timeout_graceful_shutdown=_GRACE_S,
+        ssl_certfile=settings.tls_cert,
+        ssl_keyfile=settings.tls_key,
     )
     server = uvicorn.Server(config)
     try:

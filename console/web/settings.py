@@ -63,6 +63,8 @@ class Settings:
     webhook_secret: str | None = field(default=None, repr=False)
     per_target: int = 1
     at_once: int = 2
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
     limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:
@@ -75,6 +77,11 @@ class Settings:
     def loopback(self) -> bool:
         """Whether nobody but this machine can reach it."""
         return is_loopback(self.host)
+
+    @property
+    def tls(self) -> bool:
+        """Whether the service itself speaks https. A proxy in front that does is another matter."""
+        return self.tls_cert is not None
 
     @property
     def own_dir(self) -> Path:

@@ -37,7 +37,7 @@ async def login(request: Request, asked: Asked, token: Annotated[str, Form(max_l
         httponly=True,
         samesite="strict",
         # A proxy in front ends TLS and says so. Who lies about it only keeps a cookie of his own from coming back.
-        secure="https" in (request.url.scheme, request.headers.get("x-forwarded-proto")),
+        secure=asked.settings.tls or request.headers.get("x-forwarded-proto") == "https",
     )
     return response
 

@@ -7,7 +7,8 @@
 -- column: good_requests [requests] of these, ended ok and met every limit; a limit on what an answer does not have is met
 -- column: goodput_rps [requests/s] good requests over the window
 -- column: attainment [-] good / due: errors, refusals, timeouts and answers that never came are misses
--- column: attainment_low, attainment_high [-] its Wilson interval, 95 %
+-- column: attainment_low, attainment_high [-] its Wilson interval, 95 %, of as many independent requests as these are worth
+--   (attainment_evidence)
 -- column: good_tps [tokens/s] token goodput: output tokens of good requests over the window
 
 WITH summed AS (
@@ -30,8 +31,9 @@ SELECT
     s.good_requests,
     s.good_requests / w.window_s AS goodput_rps,
     s.good_requests / s.due_requests AS attainment,
-    (wilson(s.good_requests, s.due_requests)).low AS attainment_low,
-    (wilson(s.good_requests, s.due_requests)).high AS attainment_high,
+    (wilson(s.good_requests * e.n_effective / s.due_requests, e.n_effective)).low AS attainment_low,
+    (wilson(s.good_requests * e.n_effective / s.due_requests, e.n_effective)).high AS attainment_high,
     s.good_tokens / w.window_s AS good_tps
 FROM summed AS s
 JOIN step_windows AS w USING (run_id, step_id)
+JOIN attainment_evidence AS e USING (run_id, step_id)

@@ -10,23 +10,26 @@
 -- column: due_requests, good_requests [requests] as in goodput
 -- column: goodput_rps [requests/s] good requests over the steps' windows
 -- column: good_tps [tokens/s] output tokens of good requests over the windows
--- column: attainment, attainment_low, attainment_high [-] good / due and its Wilson interval, 95 %
+-- column: attainment, attainment_low, attainment_high [-] good / due and its Wilson interval, 95 %, of as many independent requests as
+--   these are worth (attainment_evidence)
 -- column: late_share, failed_share, unfinished_share [-] of the due requests, by why they missed
 -- column: wanted [-] the share that must be good
 -- column: state [-] met: the interval's lower end is at least wanted; missed: its upper end is below; else undecided, for want of requests
 
 WITH counted AS (
     SELECT
-        run_id,
-        step_id,
+        s.run_id,
+        s.step_id,
         count(*) AS due_requests,
-        count(*) FILTER (WHERE good) AS good_requests,
-        coalesce(sum(output_tokens) FILTER (WHERE good), 0)::BIGINT AS good_tokens,
-        count(*) FILTER (WHERE kind = 'late') AS late_requests,
-        count(*) FILTER (WHERE kind = 'failed') AS failed_requests,
-        count(*) FILTER (WHERE kind = 'unfinished') AS unfinished_requests
-    FROM slo_requests
-    GROUP BY run_id, step_id
+        any_value(e.n_effective) AS n_effective,
+        count(*) FILTER (WHERE s.good) AS good_requests,
+        coalesce(sum(s.output_tokens) FILTER (WHERE s.good), 0)::BIGINT AS good_tokens,
+        count(*) FILTER (WHERE s.kind = 'late') AS late_requests,
+        count(*) FILTER (WHERE s.kind = 'failed') AS failed_requests,
+        count(*) FILTER (WHERE s.kind = 'unfinished') AS unfinished_requests
+    FROM slo_requests AS s
+    JOIN attainment_evidence AS e ON s.run_id = e.run_id AND s.step_id = e.step_id
+    GROUP BY s.run_id, s.step_id
 ),
 
 placed AS (
@@ -57,6 +60,8 @@ summed AS (
         count(*) AS steps,
         sum(window_s) AS window_s,
         sum(due_requests)::BIGINT AS due_requests,
+        -- Steps are independent: the variance of the pooled share is the sum of theirs, weighted by their squares.
+        sum(due_requests) ^ 2 / sum(due_requests ^ 2 / n_effective) AS n_effective,
         sum(good_requests)::BIGINT AS good_requests,
         sum(good_tokens)::BIGINT AS good_tokens,
         sum(late_requests)::BIGINT AS late_requests,
@@ -79,8 +84,8 @@ shared AS (
         good_requests / window_s AS goodput_rps,
         good_tokens / window_s AS good_tps,
         good_requests / due_requests AS attainment,
-        (wilson(good_requests, due_requests)).low AS attainment_low,
-        (wilson(good_requests, due_requests)).high AS attainment_high,
+        (wilson(good_requests * n_effective / due_requests, n_effective)).low AS attainment_low,
+        (wilson(good_requests * n_effective / due_requests, n_effective)).high AS attainment_high,
         late_requests / due_requests AS late_share,
         failed_requests / due_requests AS failed_share,
         unfinished_requests / due_requests AS unfinished_share,

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO
 
+from console.streams import is_screen
 from generator.charge import money
 from generator.progress import Progress
 
@@ -29,7 +30,7 @@ def watching(name: str, *, quiet: bool, stream: TextIO | None = None) -> Iterato
     out = stream or sys.stderr
     if quiet:
         yield _ignore
-    elif out.isatty():
+    elif is_screen(out):
         with _panel(name, out) as watch:
             yield watch
     else:

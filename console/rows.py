@@ -8,6 +8,7 @@ from itertools import islice
 from typing import Any, TextIO
 
 from analysis.report.wording import printable
+from console.streams import is_screen
 
 TABLE_ROWS = 1000
 """A table is for eyes; what is longer is cut, and says so."""
@@ -29,7 +30,7 @@ def write_table(columns: Sequence[str], rows: Rows, out: TextIO) -> None:
     for row in shown:
         table.add_row(*(Text(cell(value)) for value in row))
     # As wide as it needs: a cell that is cut or wrapped to fit a terminal is a figure lost.
-    console = Console(width=100_000, force_terminal=out.isatty())
+    console = Console(width=100_000, force_terminal=is_screen(out))
     with console.capture() as capture:
         console.print(table)
     out.write("\n".join(text.rstrip() for text in capture.get().splitlines()) + "\n")

@@ -7,6 +7,7 @@ import io
 import os
 import sys
 from pathlib import Path
+from typing import TextIO
 
 
 def make_ready() -> None:
@@ -24,3 +25,10 @@ def make_ready() -> None:
                 stream.reconfigure(errors="replace")
             else:
                 stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+
+
+def is_screen(out: TextIO) -> bool:
+    """Whether ``out`` is a terminal that colours and redraws; one without (``TERM=dumb``) gets the lines that a file gets: rich would cut
+    every table to 80 columns there.
+    """
+    return out.isatty() and os.environ.get("TERM", "").lower() not in {"dumb", "unknown"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 import sys
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from console import exits
+from console import exits, rows, streams
 from console.cli import main
 from generator.errors import RunFolderError
 from generator.run_dir import check_id, find
@@ -78,3 +79,17 @@ def test_the_word_for_the_newest_run_is_no_run_s_name(tmp_path: Path) -> None:
     (tmp_path / "notes").mkdir()
     with pytest.raises(RunFolderError, match=r"no run folder: it has no manifest\.json"):
         find(str(tmp_path / "notes"), tmp_path / "runs")
+
+
+@pytest.mark.parametrize(("term", "screen"), [("xterm", True), ("dumb", False), ("unknown", False), ("", True)])
+def test_a_dumb_terminal_gets_plain_lines(monkeypatch: pytest.MonkeyPatch, term: str, screen: bool) -> None:
+    """No colours, no panel, and above all no table that is cut to 80 columns."""
+    monkeypatch.setenv("TERM", term)
+    out = io.StringIO()
+    monkeypatch.setattr(out, "isatty", lambda: True)
+    assert streams.is_screen(out) is screen
+    wide = "x" * 200
+    rows.write_table(("column", "other"), iter([(wide, "last")]), out)
+    assert wide in out.getvalue()
+    assert "last" in out.getvalue()
+    assert ("\x1b" in out.getvalue()) is screen

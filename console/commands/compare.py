@@ -11,6 +11,7 @@ from console.commands.export import after_run, export_option
 from console.commands.load import given, run_prepared, scenario_options
 from console.commands.options import output_option, runs_dir_option
 from console.commands.read import opened
+from console.streams import is_screen
 
 
 @click.command()
@@ -78,7 +79,7 @@ def compare(run_a: str, run_b: str, form: str, output: Path | None, runs_dir: Pa
     from generator import run_dir
 
     found = compared.compared(run_dir.find(run_a, runs_dir), run_dir.find(run_b, runs_dir))
-    for_eyes = form == "text" and output is None and sys.stdout.isatty()
+    for_eyes = form == "text" and output is None and is_screen(sys.stdout)
     text = compared.as_text(found, colour=True) if for_eyes else compared.FORMS[form](found)
     with opened(output) as out:
         out.write(text if text.endswith("\n") else text + "\n")

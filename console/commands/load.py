@@ -13,6 +13,7 @@ import click
 from console import exits
 from console.commands.export import after_run, export_option
 from console.commands.options import runs_dir_option, threshold_option
+from console.streams import is_screen
 
 if TYPE_CHECKING:
     from console.drive import Finished
@@ -181,7 +182,7 @@ def _tell(line: str) -> None:
 def _show_repeated(report: dict[str, Any], *, as_json: bool) -> None:
     from console import repeated
 
-    click.echo(repeated.FORMS["json"](report) if as_json else repeated.as_text(report, colour=sys.stdout.isatty()))
+    click.echo(repeated.FORMS["json"](report) if as_json else repeated.as_text(report, colour=is_screen(sys.stdout)))
 
 
 @click.command()
@@ -220,7 +221,7 @@ def _show(report: dict[str, Any], *, as_json: bool) -> None:
     from analysis.report import json
     from console import judged
 
-    click.echo(json.render(report) if as_json else judged.as_text(report, colour=sys.stdout.isatty()))
+    click.echo(json.render(report) if as_json else judged.as_text(report, colour=is_screen(sys.stdout)))
 
 
 def given(flags: dict[str, Any]) -> dict[str, Any]:

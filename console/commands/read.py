@@ -13,6 +13,7 @@ import click
 from console import exits
 from console.commands.export import show_store, store_options
 from console.commands.options import output_option, run_argument, runs_dir_option, threshold_option
+from console.streams import is_screen
 
 if TYPE_CHECKING:
     from console.queries import Answer
@@ -158,7 +159,7 @@ def report(
         return show(runs, form, output, alone=bool(profiles or texts or thresholds))
     with judged.judged(run_dir.find(run_refs[0], runs_dir), thresholds) as j:
         broken = thresholds and not all(found["holds"] for found in j.report["thresholds"])
-        for_eyes = form == "text" and output is None and sys.stdout.isatty()
+        for_eyes = form == "text" and output is None and is_screen(sys.stdout)
         if profiles:
             text = judged.profiles(j, profiles, form)
         elif texts:

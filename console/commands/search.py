@@ -9,6 +9,7 @@ import click
 
 from console.commands.load import given, scenario_options
 from console.commands.options import runs_dir_option
+from console.streams import is_screen
 from generator.errors import OpenloopError
 
 
@@ -109,6 +110,6 @@ def search(
         click.echo(f"what was found is kept; go on with: openloop search --resume {folder}", err=True)
         raise
     found = driving.found(folder, known)
-    click.echo(json.render(found) if as_json else searched.render(found, colour=sys.stdout.isatty()))
+    click.echo(json.render(found) if as_json else searched.render(found, colour=is_screen(sys.stdout)))
     click.echo(f"report: {folder / driving.REPORT}", err=as_json)
     return driving.code_of(known)

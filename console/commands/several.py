@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from console import exits
+from console.streams import is_screen
 
 if TYPE_CHECKING:
     from generator.run_dir import RunDir
@@ -46,7 +47,7 @@ def show(runs: Sequence[RunDir], form: str, output: Path | None, *, alone: bool)
     if alone:
         raise click.UsageError("--profile, --texts and --threshold take one run; name it")
     report = repeated.merged(runs)
-    for_eyes = form == "text" and output is None and sys.stdout.isatty()
+    for_eyes = form == "text" and output is None and is_screen(sys.stdout)
     text = repeated.as_text(report, colour=True) if for_eyes else repeated.FORMS[form](report)
     with opened(output) as out:
         out.write(text if text.endswith("\n") else text + "\n")

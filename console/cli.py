@@ -47,8 +47,8 @@ class _Group(click.Group):
 @click.group(
     cls=_Group,
     context_settings=CONTEXT,
-    help="Open-loop load generator and benchmark for LLM APIs: sends on time whatever the target does, stamps every "
-    "token where the kernel saw it arrive, and proves that it was not the bottleneck itself.",
+    help="Open-loop load generator and benchmark for LLM APIs: sends on time whatever the target does, takes the time of tokens "
+    "where the kernel saw them arrive, and says with each run whether it was the bottleneck itself.",
     epilog="\b\nExit codes, the first that applies:\n" + _exit_codes(),
 )
 @click.option("--debug", is_flag=True, help="Print the traceback of an unexpected error.")

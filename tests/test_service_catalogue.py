@@ -84,6 +84,24 @@ def test_ten_thousand_are_listed_right(store: Store) -> None:
     assert store.counts() == {"completed": 10_000}
 
 
+def test_what_reads_many_reads_no_submission(store: Store) -> None:
+    """A submission may be megabytes: lists, the queue's look and histories leave it in the database, where one alone is read whole."""
+    store.add(row(1, state=State.QUEUED, scenario="s", submission={"prompts": ["p"]}))
+    store.add(row(2, scenario="s", submission={"prompts": ["p"]}))
+    store.set_figures("r00002", {}, [Point(0, "step", "ttft_p99_ms", 1.0)])
+    many = [
+        *store.page(Filter()).rows,
+        *store.in_state(State.QUEUED),
+        *(found for found, _ in store.history("n", ["ttft_p99_ms"], 10)),
+        *(found[0] for number in (1, 2) if (found := store.get(f"r0000{number}", short=True))),
+    ]
+    assert len(many) == 6
+    assert not [name for found in many for name in ("scenario", "submission") if name in vars(found)]
+    whole = store.get("r00001")
+    assert whole
+    assert (whole[0].scenario, whole[0].submission) == ("s", {"prompts": ["p"]})
+
+
 def test_states_move_once(store: Store) -> None:
     """Of many that start the same benchmark at once one succeeds; what is over stays over."""
     assert store.add(row(1, state=State.QUEUED), ["a", "a", "b"])

@@ -40,7 +40,7 @@ class Benchmarks:
 
     def line(self, benchmark_id: str) -> Benchmark | None:
         """As the list has it; None where it is gone."""
-        found = self._store.get(benchmark_id)
+        found = self._store.get(benchmark_id, short=True)
         return None if found is None else self._shown(*found)
 
     def _shown(self, row: BenchmarkRow, tags: Sequence[str]) -> Benchmark:

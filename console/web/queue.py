@@ -203,7 +203,7 @@ class Queue:
         self._end(benchmark_id, event, error=said.get("error") or _WHY.get(event, _CODES.get(code)), exit_code=code)
 
     def _asked(self, benchmark_id: str) -> bool:
-        found = self._store.get(benchmark_id)
+        found = self._store.get(benchmark_id, short=True)
         return found is not None and found[0].stop_asked
 
     def _seal(self, benchmark_id: str) -> None:
@@ -226,7 +226,7 @@ class Queue:
         self._end(benchmark_id, Event.STOP if self._asked(benchmark_id) else Event.CUT, error=error)
 
     def _last_words(self, benchmark_id: str) -> str:
-        found = self._store.get(benchmark_id)
+        found = self._store.get(benchmark_id, short=True)
         words = runs.last_words(self.folder(benchmark_id), found[0].env_names if found else ())
         return f": {words}" if words else ""
 

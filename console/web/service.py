@@ -18,7 +18,7 @@ from console.web.librarian import Librarian
 from console.web.measured import Measured
 from console.web.prompts import Prompts
 from console.web.queue import Queue
-from console.web.refusals import ConflictError, MissingError
+from console.web.refusals import ConflictError
 from console.web.settings import Settings
 from console.web.shapes import Benchmark, Delivery, Detail, Page, Plan, Submission
 from console.web.states import OVER, State
@@ -111,13 +111,12 @@ class Service:
 
     def _over(self, benchmark_id: str) -> None:
         """The queue is done with it."""
-        found = self.store.get(benchmark_id)
+        found = self.store.get(benchmark_id, short=True)
         if found is not None and found[0].webhook is not None:
             self.webhooks.tell(benchmark_id, found[0].webhook)
 
     def _standing(self, benchmark_id: str) -> Standing:
-        try:
-            found = self.get(benchmark_id)
-        except MissingError:
+        found = self._benchmarks.line(benchmark_id)
+        if found is None:
             return Standing(State.STOPPED, None, b"null")
-        return Standing(found.state, found.position, Benchmark(**found.model_dump()).model_dump_json().encode())
+        return Standing(found.state, found.position, found.model_dump_json().encode())

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Select, delete, func, or_, select, update
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import sessionmaker
+from sqlalchemy.orm import defer, sessionmaker
 
 from console.web.catalogue import database
 from console.web.catalogue.tables import FIGURES, BenchmarkRow, FigureRow, TagRow
@@ -16,6 +16,9 @@ from console.web.states import NEXT, OVER, Event, State
 
 SORTS = ("created", "started", "ended", "name", "model", "state", "verdict", *FIGURES)
 """What a list may be sorted by; a minus before it turns the order round."""
+
+_SHORT = (defer(BenchmarkRow.scenario, raiseload=True), defer(BenchmarkRow.submission, raiseload=True))
+"""Where many rows are read, or one often: what was submitted may be megabytes each."""
 
 _TIMES = ("created", "started", "ended")
 
@@ -75,9 +78,10 @@ class Store:
             return False
         return True
 
-    def get(self, benchmark_id: str) -> tuple[BenchmarkRow, list[str]] | None:
+    def get(self, benchmark_id: str, *, short: bool = False) -> tuple[BenchmarkRow, list[str]] | None:
+        """``short``: without its scenario and submission."""
         with self.session() as s:
-            row = s.get(BenchmarkRow, benchmark_id)
+            row = s.get(BenchmarkRow, benchmark_id, options=_SHORT if short else ())
             return None if row is None else (row, self._tags(s, [row.id]).get(row.id, []))
 
     def page(self, wanted: Filter) -> Listed:
@@ -89,7 +93,7 @@ class Store:
         with self.session() as s:
             total = s.scalar(_filtered(select(func.count()).select_from(BenchmarkRow), wanted)) or 0
             page = found.order_by(order, BenchmarkRow.id).offset((wanted.page - 1) * wanted.size).limit(wanted.size)
-            rows = s.scalars(page).all()
+            rows = s.scalars(page.options(*_SHORT)).all()
             return Listed(total, rows, self._tags(s, [r.id for r in rows]))
 
     def _tags(self, s: Any, ids: Sequence[str]) -> dict[str, list[str]]:
@@ -107,7 +111,7 @@ class Store:
         """Oldest first, which is the order of the queue."""
         with self.session() as s:
             asked = select(BenchmarkRow).where(BenchmarkRow.state == state)
-            return s.scalars(asked.order_by(BenchmarkRow.created_ms, BenchmarkRow.id)).all()
+            return s.scalars(asked.order_by(BenchmarkRow.created_ms, BenchmarkRow.id).options(*_SHORT)).all()
 
     def count(self, state: State) -> int:
         with self.session() as s:
@@ -201,6 +205,7 @@ class Store:
                 .join(FigureRow, FigureRow.benchmark_id == BenchmarkRow.id)
                 .where(BenchmarkRow.id.in_(newest.scalar_subquery()), FigureRow.metric.in_(metrics))
                 .order_by(BenchmarkRow.created_ms, BenchmarkRow.id, FigureRow.step_id)
+                .options(*_SHORT)
             )
             return [(b, f) for b, f in s.execute(asked)]
 

@@ -39,7 +39,7 @@ class Result:
         return row
 
 
-def run(con: duckdb.DuckDBPyConnection, name: str, **params: Any) -> Result:
+def run(con: duckdb.DuckDBPyConnection, name: str, /, **params: Any) -> Result:
     """The rows of a named query, sorted by its grain. A parameter left out has its default.
 
     Raises QueryError on a name or parameter that does not exist, RunFolderError where a file turns out damaged.

@@ -22,7 +22,15 @@ def planned(scenario: dict[str, Any], rules: Rules, base: Path = Path("/nonexist
     from dataclasses import asdict
 
     told = asdict(rules) | {"targets": rules.targets, "folders": list(rules.folders)}
-    job = {"op": "plan", "text": yaml.safe_dump(scenario), "base": str(base), "flags": {}, "sets": [], "rules": told}
+    job = {
+        "op": "plan",
+        "text": yaml.safe_dump(scenario),
+        "base": str(base),
+        "flags": {},
+        "sets": [],
+        "rules": told,
+        "most_bytes": 800_000,
+    }
     return jobs.do(job)[0]
 
 

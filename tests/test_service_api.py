@@ -16,6 +16,11 @@ from whole_runs import until
 
 from console.web.settings import Settings
 
+BOMB = "target:\n  url: simulator\n  body:\n" + "".join(
+    f"    k{n}: &k{n} [{', '.join([f'*k{n - 1}'] * 8) if n else 'a long word of no importance'}]\n" for n in range(6)
+) + "steps: [{concurrency: 1, requests: 1}]\n"  # fmt: skip
+"""A few hundred bytes that are megabytes once every alias is what it stands for."""
+
 Asked = tuple[Any, dict[str, str]]
 
 
@@ -232,6 +237,7 @@ def test_a_plan_is_made_without_running_it(asked: Asked) -> None:
         ({"scenario": "[1, 2]"}, "mapping"),
         ({"scenario": "a: " + "[" * 3000}, "too deep"),
         ({"scenario": 'target: {url: simulator, body: {a: "\\uD800"}}\nsteps: [{concurrency: 1, requests: 1}]'}, "cannot be written"),
+        ({"scenario": BOMB}, "once it is resolved"),
         ({"scenario": {"steps": [{"rate": "5/s", "duration": "1s"}]}}, "no target"),
         ({"scenario": QUICK, "concurrency": 1, "rate": "5/s"}, "closed or open"),
         ({"scenario": QUICK, "overrides": {"steps.7.rate": "5/s"}}, "numbered from 0"),

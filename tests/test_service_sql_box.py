@@ -114,6 +114,26 @@ def test_what_is_no_question_about_the_run_is_refused(asked: tuple[Any, str, Pat
     assert c.get("/health").status_code == 200
 
 
+@pytest.mark.parametrize(
+    ("text", "form"),
+    [("SELECT DATE '294247-01-10' AS d", "json"), ("SELECT TIMESTAMP 'infinity' AS t", "csv"), ("SELECT MAP {'a': 1} AS m", "parquet")],
+)  # fmt: skip
+def test_what_a_form_cannot_hold_is_the_query_s_fault(asked: tuple[Any, str, Path], text: str, form: str) -> None:
+    """400 with a way out, not a fault of the service."""
+    answer = sql(asked, text, form)
+    assert answer.status_code == 400, answer.text
+    assert "::VARCHAR" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("name", ["con", "name", "self"])
+def test_no_parameter_is_mistaken_for_our_own(asked: tuple[Any, str, Path], name: str) -> None:
+    """Whatever a parameter is called, it is looked for among the query's."""
+    c, benchmark_id, _ = asked
+    answer = c.get(f"/benchmarks/{benchmark_id}/query/timeline", params={"param": f"{name}=1"})
+    assert answer.status_code == 400, answer.text
+    assert "has no parameter" in answer.json()["detail"]
+
+
 def test_the_run_is_as_it_was(asked: tuple[Any, str, Path]) -> None:
     """After all those attempts the service answers and every row is there."""
     assert sql(asked, "SELECT count(*) FROM requests WHERE step_id >= 0").json()["rows"] == [[6]]

@@ -14,6 +14,8 @@ from console.web.box import Answer, Boxes
 from console.web.settings import Settings
 
 _PLAN_BYTES = 1_500_000_000
+_RESOLVED = 4
+"""Times the bytes that a scenario may have: presets and defaults are written out in it."""
 
 
 class Asking:
@@ -31,7 +33,9 @@ class Asking:
         # Only names that the service gives away are in the box's environment, so that nothing can be read by another name.
         env = submission.given(rules.env)
         env[redaction.GIVEN] = ",".join(env)
-        return self._ask({"op": "plan", "rules": admission.told(rules, *own), **asked}, env=env).head
+        most_bytes = _RESOLVED * self._limits.scenario_bytes
+        job = {"op": "plan", "rules": admission.told(rules, *own), "most_bytes": most_bytes, **asked}
+        return self._ask(job, env=env).head
 
     def report(self, path: Path, form: str) -> Answer:
         """Raises QueryError for a form that does not exist."""

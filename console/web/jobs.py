@@ -58,6 +58,7 @@ def _planned(job: Job) -> Done:
         read = scenario.load(shipped, job["flags"], job["sets"])
     else:
         read = scenario.load_text(job["text"], "scenario", Path(job["base"]), job["flags"], job["sets"])
+    _check_length(read, job["most_bytes"])
     admission.check_read(read, rules)
     for options in read.simulators.values():
         endpoint.checked(options)
@@ -79,12 +80,20 @@ def _planned(job: Job) -> Done:
         "plan": json.loads(forecast.as_json(planned)),
         "text": forecast.as_text(planned),
     }
+    return facts, b""
+
+
+def _check_length(read: Scenario, most_bytes: int) -> None:
+    """Raises ScenarioError where it is longer than ``most_bytes`` once every alias stands for itself, as it will wherever it is data: a few
+    hundred bytes of YAML can be gigabytes.
+    """
     try:
-        orjson.dumps(facts)
+        length = len(orjson.dumps(read.document.data, default=str, option=orjson.OPT_NON_STR_KEYS))
     except TypeError as e:
         # YAML's escapes can write half of a surrogate pair, which is no character and has no UTF-8.
         raise ScenarioError(f"scenario: a text in it cannot be written: {e}") from None
-    return facts, b""
+    if length > most_bytes:
+        raise ScenarioError(f"scenario: {length:,} bytes once it is resolved; at most {most_bytes:,} are taken")
 
 
 def _digest(read: Scenario) -> str:
@@ -144,6 +153,8 @@ def _results(job: Job) -> Done:
 
 def _query(job: Job) -> Done:
     """A named query with ``params``, or one SELECT, of the run at ``path``; at most ``rows`` rows as json, csv or parquet."""
+    import pyarrow as pa
+
     from analysis import catalog, database
     from generator.run_dir import RunDir
 
@@ -163,9 +174,12 @@ def _query(job: Job) -> Done:
         try:
             kept = list(islice(rows, job["rows"]))
             more = next(rows, None) is not None
+            body = _FORMS[job["form"]](columns, kept)
         except OSError as e:  # as which DuckDB's errors come through Arrow once rows are fetched
             raise QueryError(database.first_line(e)) from e
-    return {"columns": columns, "rows": len(kept), "cut": more}, _FORMS[job["form"]](columns, kept)
+        except (OverflowError, ValueError, pa.ArrowException) as e:
+            raise QueryError(f"a value has no place in {job['form']}: {e}; cast it, such as value::VARCHAR") from e
+    return {"columns": columns, "rows": len(kept), "cut": more}, body
 
 
 def _as_json(_: list[str], rows: list[tuple[Any, ...]]) -> bytes:

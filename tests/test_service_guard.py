@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import uvicorn
 from fastapi.testclient import TestClient
 from services import settings
 
@@ -215,3 +216,22 @@ def test_the_cookie_stays_inside_tls(tmp_path: Path) -> None:
         proxied = c.post("/login", data={"token": TOKEN}, headers={"x-forwarded-proto": "https"}).headers["set-cookie"]
     assert ("Secure" in plain, "Secure" in proxied) == (False, True)
     assert "HttpOnly" in proxied
+
+
+def test_connections_have_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Room for every follower and for those who ask, and descriptors left for the queue and the database."""
+    seen: list[uvicorn.Config] = []
+
+    class Server:
+        def __init__(self, config: uvicorn.Config) -> None:
+            seen.append(config)
+
+        def run(self) -> None:
+            pass
+
+    monkeypatch.setattr(serving.uvicorn, "Server", Server)
+    told = settings(tmp_path)
+    serving.serve(told)
+    most = seen[0].limit_concurrency
+    assert most is not None
+    assert told.limits.followers + 100 < most < 1024 - 100, "1024 descriptors are what a process usually has"

@@ -18,6 +18,8 @@ from generator.errors import MachineError, OpenloopError
 TOKEN_BYTES = 32
 _LEAST_TOKEN = 16
 _GRACE_S = 3
+_OTHERS = 250
+"""Connections beside those of followers. Without an end to them, whoever opens many takes the descriptors that the queue starts runs with."""
 _NAME = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9_]([A-Za-z0-9_-]{0,62})(\.[A-Za-z0-9_][A-Za-z0-9_-]{0,62})*")
 _AUTHORITY = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^:\[\]]+)(?::([0-9]{1,5}))?")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(@[A-Za-z0-9_.-]+)?\Z")
@@ -126,6 +128,7 @@ def serve(settings: Settings) -> None:
         server_header=False,
         proxy_headers=False,
         timeout_graceful_shutdown=_GRACE_S,
+        limit_concurrency=settings.limits.followers + _OTHERS,
         ssl_certfile=settings.tls_cert,
         ssl_keyfile=settings.tls_key,
     )

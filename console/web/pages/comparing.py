@@ -41,7 +41,8 @@ def values(service: Service, ids: Sequence[str], step: str | None) -> Row:
     """
     runs = [service.get(one) for one in ids]
     troubles: list[str] = []
-    with ThreadPoolExecutor(max_workers=4) as pool:
+    # No more than are made at once: else the last would wait for the first so long that the page called itself busy.
+    with ThreadPoolExecutor(max_workers=service.settings.limits.reports_at_once) as pool:
         reports = list(
             pool.map(lambda one: _told(lambda: orjson.loads(service.measured.report(one, "json").body), troubles), ids)
         )

@@ -65,6 +65,7 @@ def make(scenario: Scenario, run_id: str, workers: int | None = None) -> Planned
     """
     form = scenario.form
     here = machine.look()
+    plan_target.refuse_missing_files(scenario)
     count = workers or form.workers or machine.default_workers(here)
     arrays = Arrays()
     steps = tuple(_steps(scenario, arrays))

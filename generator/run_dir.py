@@ -150,6 +150,11 @@ def create(runs_dir: Path, run_id: str) -> RunDir:
     check_id(run_id)
     run = RunDir(runs_dir / run_id)
     try:
+        str(run.path.absolute()).encode()
+    except UnicodeEncodeError:
+        # Paths go to the workers and into the manifest as JSON.
+        raise RunFolderError(f"runs folder {str(runs_dir)!r}: a path that is UTF-8 is wanted") from None
+    try:
         runs_dir.mkdir(parents=True, exist_ok=True)
         run.path.mkdir()
         run.segments.mkdir()

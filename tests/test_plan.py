@@ -342,3 +342,16 @@ def test_planning_loads_no_heavy_library():
     assert (
         subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
     )
+
+
+@pytest.mark.parametrize(
+    "target",
+    [{"tls": {"ca": "nothing.pem"}}, {"tls": {"ca": "folder"}}, {"tokenizer": "nothing.json"}, {"tokenizer": "folder"}],
+)
+def test_a_file_of_a_target_that_is_not_there(tmp_path, target):
+    """Told by the plan, with place and key, not by the workers of a run."""
+    (tmp_path / "folder").mkdir()
+    keys = {"url": "https://127.0.0.1:1/v1", "model": "m"} | target
+    (tmp_path / "s.yaml").write_text(yaml.safe_dump({"target": keys, "steps": [{"concurrency": 1, "requests": 1}]}))
+    with pytest.raises(ScenarioError, match=r"s\.yaml:\d: target\.(tls\.ca|tokenizer): .*(no such|not a) file"):
+        plan.make(scenario.load(str(tmp_path / "s.yaml"), {}, []), "r", 1)

@@ -13,7 +13,7 @@ import pytest
 from console import exits, rows, streams
 from console.cli import main
 from generator.errors import RunFolderError
-from generator.run_dir import check_id, find
+from generator.run_dir import check_id, create, find
 
 SAY = "from console import streams; streams.make_ready(); print('p50 – p99 \\ud800')"
 
@@ -93,3 +93,9 @@ def test_a_dumb_terminal_gets_plain_lines(monkeypatch: pytest.MonkeyPatch, term:
     assert wide in out.getvalue()
     assert "last" in out.getvalue()
     assert ("\x1b" in out.getvalue()) is screen
+
+
+def test_a_runs_folder_of_no_encoding(tmp_path: Path) -> None:
+    """A path that is no UTF-8 cannot go into a manifest: refused before anything is sent."""
+    with pytest.raises(RunFolderError, match="a path that is UTF-8 is wanted"):
+        create(tmp_path / "r\udcff", "x")

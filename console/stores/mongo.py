@@ -42,6 +42,7 @@ _TIMES = {"serverSelectionTimeoutMS": 10_000, "connectTimeoutMS": 10_000, "socke
 """Unless the URL has its own."""
 
 _INSERT_ROWS = 1_000
+_DELETE_ROWS = 10_000
 _LAYOUT = "openloop_store"
 _NEWEST_FIRST = [("created", pymongo.DESCENDING), ("run_id", pymongo.DESCENDING)]
 
@@ -161,7 +162,11 @@ class MongoStore:
         if not export_ids:
             return
         for name in tables.tables():
-            self._database[name].delete_many({"run_id": export.run_id, "export_id": {"$in": list(export_ids)}})
+            collection = self._database[name]
+            left = {"run_id": export.run_id, "export_id": {"$in": list(export_ids)}}
+            # One command for all of a large run would take longer than a command may.
+            while ids := [row["_id"] for row in collection.find(left, {"_id": 1}).limit(_DELETE_ROWS)]:
+                collection.delete_many({"_id": {"$in": ids}})
         self._exports.delete_many({"_id": {"$in": list(export_ids)}})
 
     def runs(self, organisation: str | None, run_id: str | None) -> list[Document]:

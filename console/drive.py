@@ -38,16 +38,22 @@ def run(prepared: Prepared, runs_dir: Path, run_id: str | None, watch: Callable[
     """
     folder = create(prepared.scenario.name, runs_dir, run_id)
     named = replace(prepared.planned, plan=replace(prepared.planned.plan, run_id=folder.run_id))
-    with endpoint.serving(prepared.simulators, folder) as urls:
-        planned = named.with_urls(urls)
-        plan.write(planned, folder)
-        end = coordinator.run(planned.plan, folder, planned.secrets, watch)
+    kept = f"the run is kept in {folder.path}; `openloop seal {folder.path}` judges it then"
+    try:
+        with endpoint.serving(prepared.simulators, folder) as urls:
+            planned = named.with_urls(urls)
+            plan.write(planned, folder)
+            end = coordinator.run(planned.plan, folder, planned.secrets, watch)
+    except KeyboardInterrupt as e:  # once more, while the coordinator or the endpoint was leaving
+        if folder.plan_path.exists():
+            e.add_note(kept)
+        raise
     try:
         report = judge(folder)
     except BaseException as e:  # a Ctrl-C, too: whoever gives up on the report is told where the data is
         if end.error is not None:
             e.add_note(f"the run had ended early: {end.error}")
-        e.add_note(f"the run is kept in {folder.path}; `openloop seal {folder.path}` judges it then")
+        e.add_note(kept)
         raise
     return Finished(folder, end, report, code_of(end, report))
 

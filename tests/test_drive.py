@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 
 from console import drive, exits
 from console.endpoint import checked, endpoint, serving
+from console.prepare import prepare
 from generator.coordinator import RunEnd
 from generator.errors import MachineError, RunFolderError, ScenarioError
 from generator.run_dir import RunDir
@@ -85,3 +87,24 @@ def test_endpoints_live_as_long_as_they_are_needed(tmp_path: Path) -> None:
     assert (run.path / "simulator-b.log").exists()
     with serving({}, run) as none:
         assert none == {}
+
+
+def test_a_ctrl_c_after_the_load_says_where_the_run_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether it comes while the coordinator leaves or while the run is judged."""
+
+    def cut(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    prepared = prepare("quick", {}, [])
+    monkeypatch.setattr(drive.endpoint, "serving", lambda *_: nullcontext({}))
+    monkeypatch.setattr(drive.coordinator, "run", cut)
+    with pytest.raises(KeyboardInterrupt) as first:
+        drive.run(prepared, tmp_path, "leaving", None)
+    monkeypatch.setattr(drive.coordinator, "run", lambda *_: CLEAN)
+    monkeypatch.setattr(drive, "judge", cut)
+    with pytest.raises(KeyboardInterrupt) as second:
+        drive.run(prepared, tmp_path, "judging", None)
+    assert [fault.value.__notes__ for fault in (first, second)] == [
+        [f"the run is kept in {tmp_path / run}; `openloop seal {tmp_path / run}` judges it then"]
+        for run in ("leaving", "judging")
+    ]

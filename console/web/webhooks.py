@@ -7,6 +7,7 @@ later gains nothing. Redirects are not followed.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import hmac
 import http.client
@@ -35,6 +36,11 @@ SIGNATURE = "X-Openloop-Signature"
 STAMP = "X-Openloop-Timestamp"
 
 _TIMEOUT_S = 10.0
+"""Between two signs of life."""
+
+_WHOLE_S = 30.0
+"""For all of a delivery: one that answers a byte at a time must not keep the others from being told."""
+
 _LOOK_S = 1.0
 
 log = logging.getLogger(__name__)
@@ -143,11 +149,18 @@ def post(url: str, body: bytes, headers: dict[str, str], *, private: bool) -> in
     secure = parts.scheme == "https"
     port = parts.port or (443 if secure else 80)
     connection = http.client.HTTPConnection(host, port, timeout=_TIMEOUT_S)
+    end = threading.Timer(_WHOLE_S, _hang_up, [connection])
+    end.daemon = True
+    end.start()
     try:
         plain = socket.create_connection((_address(host, port, private=private), port), _TIMEOUT_S)
         connection.sock = plain
         if secure:
-            connection.sock = ssl.create_default_context().wrap_socket(plain, server_hostname=host)
+            secured = ssl.create_default_context().wrap_socket(
+                plain, server_hostname=host, do_handshake_on_connect=False
+            )
+            connection.sock = secured  # before the handshake, which may take too long as well
+            secured.do_handshake()
         path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         # The port is in the Host header where it is not the scheme's own, as a browser has it.
         named = f"[{host}]" if ":" in host else host
@@ -158,10 +171,18 @@ def post(url: str, body: bytes, headers: dict[str, str], *, private: bool) -> in
         # ValueError: what no name or request line can hold. One that cannot be told must not keep the others from being told.
         raise _UntoldError(f"{type(e).__name__}: {e}"[:500]) from e
     finally:
+        end.cancel()
         connection.close()
     if not 200 <= status < 300:
         raise _UntoldError(f"it answered {status}", status)
     return status
+
+
+def _hang_up(connection: http.client.HTTPConnection) -> None:
+    """Whoever reads from it finds its end."""
+    if connection.sock is not None:
+        with contextlib.suppress(OSError):
+            connection.sock.shutdown(socket.SHUT_RDWR)
 
 
 def _address(host: str, port: int, *, private: bool) -> str:

@@ -37,7 +37,7 @@ test: $(VENV)/dev.stamp lint
 	@echo "openloop: mypy ..."
 	@$(BIN)/mypy
 	@echo "openloop: pytest ..."
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n 2 --dist loadfile  # they wait more than they compute
 
 lint: $(VENV)/dev.stamp
 	@echo "openloop: ruff ..."

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from console import endpoint
@@ -46,3 +46,10 @@ def prepare_comparison(source: str | None, flags: Mapping[str, str], targets: li
 def planned(read: Scenario) -> Prepared:
     simulators = {name: endpoint.checked(options) for name, options in read.simulators.items()}
     return Prepared(read, plan.make(read, NO_RUN), simulators)
+
+
+def with_own_noise(prepared: Prepared, seed: int) -> Prepared:
+    """The same with jitter of its own for the built-in endpoint, which starts anew with every run and would else repeat itself: with the
+    same arrivals a run would be the run before over again, and no evidence. A seed that the scenario gives stays.
+    """
+    return replace(prepared, simulators={n: {"seed": seed} | dict(o) for n, o in prepared.simulators.items()})

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from console import drive, exits, repeated
 from console.drive import Finished
-from console.prepare import NO_RUN, Prepared
+from console.prepare import NO_RUN, Prepared, with_own_noise
 from generator import plan, repetition, run_dir, scenario_repeat
 from generator.errors import OpenloopError, RunFolderError
 from generator.repetition import Repetition
@@ -107,7 +107,7 @@ def repeat(prepared: Prepared, runs_dir: Path, group: str | None, once: Once, te
 
 
 def _nth(prepared: Prepared, which: Repetition, finished: list[Finished]) -> Prepared:
-    """The plan of one repetition: its seeds, and what the others left of the budget."""
+    """The plan of one repetition: its seeds, those of the built-in endpoint's noise among them, and what the others left of the budget."""
     planned, read = prepared.planned, prepared.scenario
     if which.seeds == "fresh" and which.number > 1:
         read = _reseeded(read, repetition.run_seed(read.seed, which.number))
@@ -119,11 +119,12 @@ def _nth(prepared: Prepared, which: Repetition, finished: list[Finished]) -> Pre
     budget = planned.plan.budget_usd
     if budget is not None:
         budget = max(0.0, budget - _spent_usd(finished))
-    return replace(
+    nth = replace(
         prepared,
         scenario=read,
         planned=replace(planned, plan=replace(planned.plan, repetition=which, budget_usd=budget)),
     )
+    return with_own_noise(nth, which.number)
 
 
 def _reseeded(read: Scenario, seed: int) -> Scenario:

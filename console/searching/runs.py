@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,6 @@ from analysis.searching.observe import observe
 from analysis.searching.part import Done, Goal, Order
 from console import drive, prepare
 from console.drive import Finished
-from console.prepare import Prepared
 from console.searching import asked
 from generator.progress import Progress
 from generator.scenario import Scenario
@@ -46,14 +44,7 @@ def execute(
     """Raises what ``prepare.prepared`` and ``drive.run`` raise."""
     step = step_of(base, goal, order)
     scenario = asked.scenario_of(base, run_id, order.seed, step, left_usd)
-    return drive.run(with_own_noise(prepare.planned(scenario), order.seed), folder, run_id, watch)
-
-
-def with_own_noise(prepared: Prepared, seed: int) -> Prepared:
-    """The built-in endpoint starts anew for every run and would repeat its jitter: of constant arrivals each part of a probe would then be
-    the part before over again, and no evidence. One whose seed the scenario gives keeps it.
-    """
-    return replace(prepared, simulators={n: {"seed": seed} | dict(o) for n, o in prepared.simulators.items()})
+    return drive.run(prepare.with_own_noise(prepare.planned(scenario), order.seed), folder, run_id, watch)
 
 
 def done(order: Order, finished: Finished, elapsed_s: float) -> Done:

@@ -34,7 +34,8 @@ from simulator.model import Model, from_settings
 from simulator.settings import Settings
 
 MS = 1_000_000
-INPUT_TOKENS, OUTPUT_TOKENS = 72, 16  # 64 words and the template's 8
+INPUT_TOKENS, OUTPUT_TOKENS = 72, 16
+"""As the target counts them, its chat template included."""
 GRID = 0.02
 WITHIN = 0.03
 
@@ -209,6 +210,7 @@ def in_tool(
     """The shipped scenario with probes of this length, through the command line."""
     shipped = yaml.safe_load((Path(__file__).parents[1] / "scenarios" / "search-slo.yaml").read_text(encoding="utf-8"))
     shipped["steps"][0]["arrivals"] = arrivals
+    shipped["workload"] |= {"input_tokens": INPUT_TOKENS, "output_tokens": OUTPUT_TOKENS}  # what the truth is told for
     path = folder / "search-slo.yaml"
     path.write_text(yaml.safe_dump(shipped))
     setting = Setting("tool", arrivals, 250, 0.95, probe_s, ENGINE)

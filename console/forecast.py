@@ -12,8 +12,8 @@ from console.rows import write_table
 from generator import machine
 from generator.charge import money
 from generator.job import MANY, Cancel, Pause, Plan, Step, Target
-from generator.needs import StepNeeds
-from generator.plan import Planned, length_text
+from generator.planning.needs import StepNeeds
+from generator.planning.plan import Planned, length_text
 
 _COLUMNS = ("step", "load", "requests", "length", "input tokens", "output tokens", "in flight")
 

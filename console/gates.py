@@ -8,9 +8,9 @@ from duckdb import DuckDBPyConnection
 from pydantic import ValidationError
 
 from analysis import thresholds
-from generator import scenario_text
 from generator.errors import QueryError
-from generator.scenario_threshold import ThresholdForm
+from generator.scenario import text as scenario_text
+from generator.scenario.threshold import ThresholdForm
 from generator.thresholds import Rule, UnmatchedError, narrowed
 
 

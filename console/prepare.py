@@ -7,10 +7,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from console import endpoint
-from generator import plan, scenario, scenario_blocks
 from generator.errors import ScenarioError
-from generator.plan import Planned
-from generator.scenario import Scenario
+from generator.planning import plan
+from generator.planning.plan import Planned
+from generator.scenario import blocks as scenario_blocks
+from generator.scenario import reading
+from generator.scenario.reading import Scenario
 
 NO_RUN = "planned"
 """Stands for the run id until there is a run folder."""
@@ -27,19 +29,19 @@ class Prepared:
 
 def prepare(source: str | None, flags: Mapping[str, str], sets: list[str]) -> Prepared:
     """Raises ScenarioError for what a person wrote wrong, MachineError for what the machine cannot carry."""
-    return planned(scenario.load(source, dict(flags), sets))
+    return planned(reading.load(source, dict(flags), sets))
 
 
 def prepare_comparison(source: str | None, flags: Mapping[str, str], targets: list[str], sets: list[str]) -> Prepared:
     """The same for two or more targets that take turns; ``targets``: NAME=URL, beside those of the scenario."""
     given: dict[str, Any] = {**flags, "targets": targets}
-    read = scenario.load(source, given, sets)
+    read = reading.load(source, given, sets)
     if not scenario_blocks.compares(read.form) or len(read.form.target_forms()) < 2:
         raise ScenarioError(
             "two or more targets are wanted: --target A=URL --target B=URL, or a scenario with targets: {A: …, B: …}"
         )
     if read.form.blocks is None:
-        read = scenario.load(source, given | {"blocks": scenario_blocks.USUAL}, sets)
+        read = reading.load(source, given | {"blocks": scenario_blocks.USUAL}, sets)
     return planned(read)
 
 

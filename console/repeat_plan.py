@@ -6,15 +6,16 @@ from typing import Any
 
 from console.live import span
 from console.prepare import Prepared
-from generator import scenario_repeat, until
+from generator import until
 from generator.charge import money
-from generator.plan import Planned
+from generator.planning.plan import Planned
 from generator.repetition import Seeds
+from generator.scenario import repeat
 
 
 def facts(prepared: Prepared) -> dict[str, Any] | None:
     """None of a scenario that is run once. ``duration_s`` and ``usd``: of all repetitions at most, None where one's is not known."""
-    asked = scenario_repeat.asked(prepared.scenario.form)
+    asked = repeat.asked(prepared.scenario.form)
     if asked is None or asked.times is None:
         return None
     one_s, one_usd = prepared.planned.needs.duration_s, prepared.planned.cost.usd
@@ -49,7 +50,7 @@ def lines(prepared: Prepared) -> list[str]:
 
 
 def warnings(prepared: Prepared) -> list[str]:
-    asked = scenario_repeat.asked(prepared.scenario.form)
+    asked = repeat.asked(prepared.scenario.form)
     if asked is None:
         return []
     return [

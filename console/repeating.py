@@ -14,12 +14,14 @@ from typing import Any, Literal
 from console import drive, exits, repeated
 from console.drive import Finished
 from console.prepare import NO_RUN, Prepared, with_own_noise
-from generator import plan, repetition, run_dir, scenario_repeat
+from generator import repetition, run_dir
 from generator.errors import OpenloopError, RunFolderError
+from generator.planning import plan
 from generator.repetition import Repetition
 from generator.run_dir import RunDir
-from generator.scenario import Scenario
-from generator.scenario_repeat import MOST, RepeatForm
+from generator.scenario import repeat as scenario_repeat
+from generator.scenario.reading import Scenario
+from generator.scenario.repeat import MOST, RepeatForm
 from generator.until import LEAST
 
 Why = Literal["until", "times", "within", "budget", "interrupted", "failed"]

@@ -14,20 +14,21 @@ from typing import Any
 
 import numpy as np
 
-from generator import clock, exact, job, manifest, probing, thresholds, tripwires
+from generator import clock, job, probing, thresholds, tripwires
 from generator.budget import Budget
 from generator.counters import Counters
 from generator.credentials import resolve_plan
 from generator.crew import Crew, Event, Member
 from generator.errors import MachineError, OpenloopError, TargetError
-from generator.journal import Journal
 from generator.meter import Meter
 from generator.progress import Phase, Progress
-from generator.request_row import Redactor
+from generator.recording import manifest
+from generator.recording.journal import Journal
+from generator.recording.request_row import Redactor
+from generator.recording.seal import seal
 from generator.run_dir import RunDir
-from generator.scraping import Scraping
-from generator.seal import seal
-from generator.workload import too_short
+from generator.scraping.process import Scraping
+from generator.workload import exact, too_short
 
 AHEAD_NS = 250_000_000
 START_S = 60.0

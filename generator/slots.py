@@ -1,4 +1,4 @@
-"""A closed loop's slots: when each may send its first request and when it must stop taking new ones.
+"""A closed loop's slots: when each may send its first request, how long it thinks, and when it must stop taking new ones.
 
 Slot s of C belongs to worker s mod W; its k-th request is arrival n = s + C·k. C is the most slots that the step ever has.
 Concurrency may move on a straight line from c₀ to c₁ over the step's duration. What is open is the line rounded, so that a
@@ -12,6 +12,8 @@ ramp from 1 to 2 has its second slot for the second half and a ramp's mean is th
 
 from __future__ import annotations
 
+import math
+import random
 from dataclasses import dataclass
 
 from generator.job import MANY, Step
@@ -59,3 +61,15 @@ def slots(step: Step, worker: int, workers: int) -> list[Slot]:
         if opens < closes or step.duration_ns >= MANY:
             mine.append(Slot(s, opens, closes, s, count))
     return sorted(mine, key=lambda slot: slot.open_ns)
+
+
+def think_ns(step: Step, arrival: int) -> int:
+    """The think time that follows a slot's request: pure in the step's seed and the arrival's number, so that it is the same
+    for any number of workers."""
+    pause = step.think
+    if pause.mean_s <= 0:
+        return 0
+    if pause.law == "fixed":
+        return int(pause.mean_s * 1e9)
+    u = random.Random(f"think {step.seed} {arrival}").random()
+    return int(-math.log1p(-u) * pause.mean_s * 1e9)

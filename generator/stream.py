@@ -16,8 +16,8 @@ from generator.apis.failures import classify
 from generator.apis.limits import parse_limits
 
 if TYPE_CHECKING:
-    from generator.intake import Intake
     from generator.job import Cancel, Step, Target
+    from generator.transport.intake import Intake
     from generator.workload import Prompt
 
 NEW, WAITING, HEADERS, ENDED, FAILED, CLOSED = range(6)

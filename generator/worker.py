@@ -16,23 +16,24 @@ from typing import Any
 import orjson
 import uvloop
 
-from generator import claim, clock, job, tripwires
+from generator import clock, job, tripwires
 from generator.counters import INDEX, Counters
 from generator.credentials import resolve_plan
-from generator.desk import Desk
 from generator.errors import OpenloopError
 from generator.health import Garbage, LoopLag, health_row, p99
-from generator.intake import HOLD_NS
-from generator.ledger import Ledger
 from generator.machine import raise_soft_limit
 from generator.pacer import LEAD_NS, Pacer
-from generator.poller import LINGER_NS, Poller
 from generator.probing import probe_workload, summary
-from generator.request_row import Redactor
+from generator.recording import claim
+from generator.recording.ledger import Ledger
+from generator.recording.request_row import Redactor
+from generator.recording.texts import TextKeeper
 from generator.run_dir import RunDir
-from generator.step_run import StepRun
+from generator.sending.desk import Desk
+from generator.sending.step_run import StepRun
 from generator.stream import Stream
-from generator.texts import TextKeeper
+from generator.transport.intake import HOLD_NS
+from generator.transport.poller import LINGER_NS, Poller
 from generator.workload import of_step
 
 BREATHE_S = 0.05

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from generator.recording.seal import seal
 from generator.run_dir import RunDir
-from generator.seal import seal
 
 
 def crash_while_sealing(run: RunDir, after: int, monkeypatch: pytest.MonkeyPatch) -> None:

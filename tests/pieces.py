@@ -15,8 +15,8 @@ from unittest.mock import patch
 import uvloop
 from wiring import Visit, Wiring, opened, target
 
-from generator import intake
 from generator.job import Target
+from generator.transport import intake
 from generator.transport.connection import SO_TIMESTAMPNS
 
 

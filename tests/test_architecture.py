@@ -122,6 +122,25 @@ def test_modules_form_no_cycle() -> None:
     graphlib.TopologicalSorter(graph).prepare()
 
 
+def test_the_generators_rooms_form_no_cycle() -> None:
+    """Between the generator's folders, too, arrows point one way; what stands at its top belongs to all of them."""
+    homes = {m: m.split(".")[1] for m in FILES if m.startswith("generator.") and (FILES[m].parent.name != "generator")}
+    rooms: dict[str, set[str]] = {room: set() for room in homes.values()}
+    for module, room in homes.items():
+        used = imports(FILES[module].read_text(), late=True)
+        rooms[room] |= {homes[m] for m in used & homes.keys()} - {room}
+    assert {"scenario", "planning", "workload", "sending", "transport", "apis", "recording", "scraping"} <= rooms.keys()
+    graphlib.TopologicalSorter(rooms).prepare()
+    assert [m for m, used in rooms.items() if "planning" in used or (m != "planning" and "scenario" in used)] == []
+
+
+def test_only_scenarios_know_pydantic() -> None:
+    """What a person writes is checked in one room; behind it are plain values."""
+    users = {m for m in FILES if "pydantic" in imports(FILES[m].read_text(), late=True)}
+    assert "generator.scenario.models" in users
+    assert {m for m in users if within(m, ("generator",)) and not within(m, ("generator.scenario",))} == set()
+
+
 @pytest.mark.parametrize("folder", [*PACKAGES, "tests", "benchmarks", "scenarios"])
 def test_files_are_short(folder: str) -> None:
     """At most 400 lines: a longer file is two rooms in one."""

@@ -14,12 +14,13 @@ from whole_runs import rows, simulator, with_url
 from analysis import catalog, database, relations
 from console import exits
 from console.drive import code_of
-from generator import coordinator, journal
+from generator import coordinator
 from generator.apis.api import Answer
 from generator.budget import Budget
 from generator.charge import charge, money
 from generator.counters import INDEX, Counters
 from generator.job import Price
+from generator.recording import journal
 
 PRICES = (Price(0, 1.0, 2.0, 0.5),)
 COUNTED = {"terminal": True, "token_source": "usage", "input_tokens": 1000, "output_tokens": 100}

@@ -19,9 +19,9 @@ from whole_runs import going, rows, simulator, with_url
 from wiring import EVENTS, KINDS, Visit, Wiring, at, faked, opened, run, target
 
 from generator import clock, job
-from generator.cancelling import Cancelling, Lots
 from generator.job import Cancel, Target
 from generator.pacer import Pacer
+from generator.sending.cancelling import Cancelling, Lots
 from generator.stream import Stream
 from generator.transport.fake import FakeTransport, Script
 

@@ -300,7 +300,7 @@ def test_a_fault_of_ours_is_short_and_keeps_its_traceback(
     here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An unforeseen exception ends with 1, one line, and the traceback in a file; with --debug, on stderr."""
-    from generator import scenario as scenarios
+    from generator.scenario import reading as scenarios
 
     def broken() -> dict[str, object]:
         raise ZeroDivisionError("a fault of ours")

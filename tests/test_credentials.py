@@ -7,7 +7,7 @@ from plans import plan, step, target
 
 from generator import job
 from generator.credentials import resolve_plan
-from generator.request_row import Redactor
+from generator.recording.request_row import Redactor
 
 KEY = "sk-0123456789abcdef"
 

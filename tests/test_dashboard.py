@@ -17,7 +17,7 @@ from console.web.pages import assets, fields, listing, starts, trend
 from console.web.pages.rendering import _environment
 from console.web.shapes import Point
 from console.web.states import State
-from generator import scenario
+from generator.scenario import reading
 
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>"
 
@@ -124,7 +124,7 @@ def test_the_form_starts_from_a_run(c: Any, done: str) -> None:
 
 def test_fields_answer_for_keys_that_exist() -> None:
     """Every key that a field claims is a key of scenarios; every field has a hint; names are used once."""
-    schema = scenario.json_schema()
+    schema = reading.json_schema()
 
     def there(path: list[str], at: dict[str, Any]) -> bool:
         if "$ref" in at:

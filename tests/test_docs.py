@@ -15,8 +15,9 @@ import yaml
 
 from analysis import catalog
 from console import cli, exits, meanings, reference
-from generator import scenario, schema
+from generator import schema
 from generator.run_dir import RunDir
+from generator.scenario import reading
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -115,7 +116,7 @@ SECTIONS = {
 
 def test_every_scenario_key_is_documented() -> None:
     """scenario.md names each key of the JSON Schema, as code, in the section that it belongs to."""
-    tree = scenario.json_schema()
+    tree = reading.json_schema()
     parts = re.split(r"^#{2,3} (.+)$", page("scenario.md"), flags=re.MULTILINE)
     sections = dict(zip(parts[1::2], parts[2::2], strict=True))
     found = set(keys(resolved(tree, tree["$defs"])))
@@ -148,13 +149,13 @@ def test_the_scenario_of_the_page_is_a_scenario(tmp_path: Path, monkeypatch: pyt
     assert block is not None
     (tmp_path / "example.yaml").write_text(block[1])
     monkeypatch.setenv("TOGETHER_API_KEY", "k")
-    assert scenario.load(str(tmp_path / "example.yaml"), {}, []).name == "rate-staircase"
+    assert reading.load(str(tmp_path / "example.yaml"), {}, []).name == "rate-staircase"
 
 
-@pytest.mark.parametrize("name", scenario.shipped())
+@pytest.mark.parametrize("name", reading.shipped())
 def test_shipped_scenarios_load(name: str) -> None:
     """Every scenario that comes with the package is one."""
-    assert scenario.load(name, {}, []).name == name
+    assert reading.load(name, {}, []).name == name
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda p: p.name)

@@ -19,11 +19,11 @@ from whole_runs import rows, simulator, with_url
 
 from benchmarks import real_target
 from benchmarks.processes import openloop
-from generator import coordinator, exact, run_dir, tokenizer
+from generator import coordinator, run_dir
 from generator.errors import ScenarioError, TargetError
 from generator.job import Correction, Length, WorkloadSpec
 from generator.run_dir import RunDir
-from generator.workload import make
+from generator.workload import exact, make, tokenizer
 from generator.workload.synthetic import words
 
 INSTALLED = pytest.mark.skipif(real_target.absent() is not None, reason=str(real_target.absent()))

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Summary, generate_latest
 
-from generator.exposition import Reading, label_text, readings
+from generator.scraping.exposition import Reading, label_text, readings
 
 PAGE = """\
 # HELP vllm:num_requests_running Number of requests in model execution batches.

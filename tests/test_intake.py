@@ -8,12 +8,12 @@ import pytest
 from pieces import END, ONE, TWO
 from wiring import Wiring
 
-from generator import intake as intake_module
 from generator.counters import INDEX, NAMES, ttft_bin
-from generator.intake import HOLD_NS, ROOM_NS, SLICE_BYTES
 from generator.job import Target
 from generator.pacer import NEVER
 from generator.stream import Stream
+from generator.transport import intake as intake_module
+from generator.transport.intake import HOLD_NS, ROOM_NS, SLICE_BYTES
 
 TARGET = Target("t", "http://h/v1", "openai-chat", "m")
 SSE = [(b"content-type", b"text/event-stream")]

@@ -12,11 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from plans import MS, S, step
 
-from generator import issuer as issuer_module
 from generator.apis.api import Failure
-from generator.issuer import AHEAD, BATCH, REFUSED_PAUSE_NS, ClosedIssuer, OpenIssuer, think_ns
 from generator.job import Pause, Step
 from generator.pacer import NEVER
+from generator.sending import issuer as issuer_module
+from generator.sending.issuer import AHEAD, BATCH, REFUSED_PAUSE_NS, ClosedIssuer, OpenIssuer
+from generator.slots import think_ns
 
 START = 1_000 * S
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from generator import journal
-from generator.journal import History, Journal, StepFacts
+from generator.recording import journal
+from generator.recording.journal import History, Journal, StepFacts
 
 
 def written(path: Path) -> Path:

@@ -14,7 +14,7 @@ from whole_runs import going, rows, silence, simulator, until
 
 from generator.counters import INDEX, Counters
 from generator.job import Length, Pause, SessionSpec
-from generator.seal import seal
+from generator.recording.seal import seal
 
 QUICK = ("--ttft", "5ms", "--itl", "1ms")
 MINUTE = 60 * S

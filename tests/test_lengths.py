@@ -16,9 +16,11 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from generator import plan, run_dir, scenario
+from generator import run_dir
 from generator.errors import ScenarioError
 from generator.job import Correction, Length
+from generator.planning import plan
+from generator.scenario import reading
 from generator.workload import lengths, make
 
 ETALON = "num_prefill_tokens,num_decode_tokens,num_total_tokens,pd_ratio\n74,918,992,0.08\n290,905,1195,0.32\n1402,711,2113,1.97\n"
@@ -35,7 +37,7 @@ def planned(folder: Path, workload: dict[str, Any], **keys: Any) -> plan.Planned
         "steps": [{"concurrency": 2, "requests": 300}],
     }
     file.write_text(yaml.safe_dump(data | keys))
-    return plan.make(scenario.load(str(file), {}, []), "r", 1)
+    return plan.make(reading.load(str(file), {}, []), "r", 1)
 
 
 def prompts(folder: Path, made: plan.Planned, count: int = 300) -> list[tuple[int | None, int | None]]:

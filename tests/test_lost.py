@@ -9,9 +9,9 @@ import pytest
 from plans import MS, OFFSETS, START, S, counters, folder, plan, request, step
 
 from generator import job
-from generator.journal import History, StepFacts
-from generator.lost import lost_rows
-from generator.recorder import row_table, write_segment
+from generator.recording.journal import History, StepFacts
+from generator.recording.lost import lost_rows
+from generator.recording.recorder import row_table, write_segment
 from generator.run_dir import RunDir
 from generator.schema import REQUESTS, REQUESTS_A_STEP
 

@@ -10,9 +10,9 @@ from plans import MS, START, WORDS, S, counters, folder, plan, request, step
 
 from generator import job
 from generator.job import Length, Pause, SessionSpec
-from generator.journal import History, StepFacts
-from generator.lost import lost_rows
-from generator.recorder import row_table, write_segment
+from generator.recording.journal import History, StepFacts
+from generator.recording.lost import lost_rows
+from generator.recording.recorder import row_table, write_segment
 from generator.run_dir import RunDir
 from generator.schema import REQUESTS
 

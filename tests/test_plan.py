@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 import yaml
 
-from generator import job, machine, needs, plan, run_dir, scenario, schedule
+from generator import job, machine, run_dir, schedule
 from generator.errors import MachineError, ScenarioError
 from generator.job import MANY, Length
 from generator.machine import Machine
+from generator.planning import needs, plan
+from generator.scenario import reading
 from generator.thresholds import Rule
 
 ROOMY = Machine(1_000_000, 1_000_000, 60_000, 0, 8.0, 2**34)
@@ -44,7 +46,7 @@ def planned(tmp_path):
             del data["target"]
         file = tmp_path / "s.yaml"
         file.write_text(yaml.safe_dump(data, sort_keys=False))
-        return plan.make(scenario.load(str(file), {}, []), run_id, workers)
+        return plan.make(reading.load(str(file), {}, []), run_id, workers)
 
     return of
 
@@ -336,9 +338,7 @@ def test_a_started_simulators_url_takes_its_place(planned):
 
 def test_planning_loads_no_heavy_library():
     """``openloop plan`` waits for no HTTP client, database or Arrow."""
-    code = (
-        "import sys, generator.plan; print([m for m in ('aiohttp', 'duckdb', 'pyarrow', 'uvloop') if m in sys.modules])"
-    )
+    code = "import sys, generator.planning.plan; print([m for m in ('aiohttp', 'duckdb', 'pyarrow', 'uvloop') if m in sys.modules])"
     assert (
         subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
     )
@@ -354,4 +354,4 @@ def test_a_file_of_a_target_that_is_not_there(tmp_path, target):
     keys = {"url": "https://127.0.0.1:1/v1", "model": "m"} | target
     (tmp_path / "s.yaml").write_text(yaml.safe_dump({"target": keys, "steps": [{"concurrency": 1, "requests": 1}]}))
     with pytest.raises(ScenarioError, match=r"s\.yaml:\d: target\.(tls\.ca|tokenizer): .*(no such|not a) file"):
-        plan.make(scenario.load(str(tmp_path / "s.yaml"), {}, []), "r", 1)
+        plan.make(reading.load(str(tmp_path / "s.yaml"), {}, []), "r", 1)

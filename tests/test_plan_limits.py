@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from generator import plan, scenario
+from generator.planning import plan
+from generator.scenario import reading
 
 LIMIT = "expected_limit: {rate: 10/s, size: 60}"
 LONG = "{rate: 8/s, duration: 60s}"
@@ -14,7 +15,7 @@ def warned(tmp_path, steps, head=LIMIT, pause="8s"):
     path = tmp_path / "s.yaml"
     text = f"target: {{url: simulator}}\n{head}\npause: {pause}\nsteps: [{', '.join(steps)}]\n"
     path.write_text(text)
-    made = plan.make(scenario.load(str(path), {"seed": 1}, []), "r", 1)
+    made = plan.make(reading.load(str(path), {"seed": 1}, []), "r", 1)
     return [w for w in made.warnings if any(word in w for word in ("expected limit", "refused", "refusals"))]
 
 

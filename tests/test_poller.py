@@ -12,9 +12,9 @@ import pytest
 import uvloop
 
 from generator import clock
-from generator import poller as poller_module
 from generator.pacer import LEAD_NS, NEVER, Pacer
-from generator.poller import READ, Poller
+from generator.transport import poller as poller_module
+from generator.transport.poller import READ, Poller
 
 
 class Pipes:

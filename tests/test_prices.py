@@ -11,13 +11,14 @@ from typing import Any
 import pytest
 
 from console import cli
-from generator import estimate, needs, plan, prices, scenario
 from generator.charge import cost_nano_usd, price_for
 from generator.errors import ScenarioError
 from generator.job import Price
-from generator.manifest import begin
-from generator.price_file import PriceFile
+from generator.planning import estimate, needs, plan, prices
+from generator.planning.price_file import PriceFile
+from generator.recording.manifest import begin
 from generator.run_dir import RunDir
+from generator.scenario import reading
 from tests import plans
 
 STEPS = "steps: [{rate: 10/s, duration: 100s}]\n"
@@ -39,7 +40,7 @@ tiers = [{above = 1000, input = 3, output = 9}, {above = 2000, cached = 0.7}]
 def planned(path: Path, target: str, tail: str = STEPS, flags: dict[str, Any] | None = None) -> plan.Planned:
     (path / "prices.toml").write_text(FILE)
     (path / "s.yaml").write_text(f"seed: 1\ntarget: {target}\n{tail}")
-    return plan.make(scenario.load(str(path / "s.yaml"), flags or {}, []), "r")
+    return plan.make(reading.load(str(path / "s.yaml"), flags or {}, []), "r")
 
 
 def refused(path: Path, target: str, tail: str) -> str:

@@ -9,7 +9,7 @@ import sys
 import pytest
 from whole_runs import until
 
-from generator.process_figures import Watched
+from generator.scraping.process_figures import Watched
 
 PARENT = """
 import subprocess, sys

@@ -11,9 +11,11 @@ from click.testing import CliRunner
 
 from console import exits
 from console.cli import main, openloop
-from generator import plan, run_dir, scenario, tokenizer
+from generator import run_dir
 from generator.job import Correction
-from generator.workload import make
+from generator.planning import plan
+from generator.scenario import reading
+from generator.workload import make, tokenizer
 
 
 def written(*arguments: str, file: Path) -> list[dict[str, object]]:
@@ -79,7 +81,7 @@ def test_a_scenario_takes_it_again(tmp_path: Path) -> None:
         "target: {url: simulator}\nworkload: {prompts: {file: p.jsonl, output_tokens_field: output_tokens}}\n"
         "steps: [{concurrency: 1, requests: 5}]\n"
     )
-    planned = plan.make(scenario.load(str(tmp_path / "s.yaml"), {}, []), "r", 1)
+    planned = plan.make(reading.load(str(tmp_path / "s.yaml"), {}, []), "r", 1)
     run = run_dir.create(tmp_path, "r")
     plan.write(planned, run)
     workload = make(planned.plan.steps[0], run, Correction())

@@ -20,11 +20,13 @@ import yaml
 from answering import Answer, Asked, answering
 
 from console import cli, presets
-from generator import coordinator, plan, scenario
+from generator import coordinator
 from generator.apis import table
 from generator.errors import ScenarioError
+from generator.planning import plan
 from generator.providers import PRESETS
-from generator.scenario_target import TargetForm
+from generator.scenario import reading
+from generator.scenario.target import TargetForm
 from tests import plans
 
 TAIL = "steps: [{rate: 1/s, duration: 10s}]\n"
@@ -38,9 +40,9 @@ def _keys(monkeypatch: pytest.MonkeyPatch) -> None:
         )
 
 
-def read(path: Path, target: str, tail: str = TAIL, flags: dict[str, Any] | None = None) -> scenario.Scenario:
+def read(path: Path, target: str, tail: str = TAIL, flags: dict[str, Any] | None = None) -> reading.Scenario:
     (path / "s.yaml").write_text(f"seed: 1\ntarget: {target}\n{tail}")
-    return scenario.load(str(path / "s.yaml"), flags or {}, [])
+    return reading.load(str(path / "s.yaml"), flags or {}, [])
 
 
 def target(path: Path, text: str, tail: str = TAIL, flags: dict[str, Any] | None = None) -> TargetForm:
@@ -120,7 +122,7 @@ def test_the_resolved_scenario_reads_the_same(tmp_path: Path) -> None:
     """scenario.yaml of the run folder has what was filled, keeps the key's name, and gives the same form again."""
     first = read(tmp_path, "{provider: openai, model: m}")
     (tmp_path / "again.yaml").write_text(first.text())
-    again = scenario.load(str(tmp_path / "again.yaml"), {}, [])
+    again = reading.load(str(tmp_path / "again.yaml"), {}, [])
     assert again.form.target == first.form.target
     assert yaml.safe_load(first.text())["target"]["api_key"] == "${OPENAI_API_KEY}"
 
@@ -171,7 +173,7 @@ def test_each_of_several_targets_has_its_provider(tmp_path: Path) -> None:
         "seed: 1\ntargets: {a: {provider: groq, model: m}, b: {provider: anthropic, model: m}, c: {url: 'http://h/v1', model: m}}\n"
         + TAIL
     )
-    forms = scenario.load(str(tmp_path / "s.yaml"), {}, []).form.target_forms()
+    forms = reading.load(str(tmp_path / "s.yaml"), {}, []).form.target_forms()
     assert [f.api for f in forms.values()] == ["openai-chat", "anthropic-messages", "openai-chat"]
     assert [f.api_key for f in forms.values()] == ["${GROQ_API_KEY}", "${ANTHROPIC_API_KEY}", None]
 

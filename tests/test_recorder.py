@@ -16,9 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from plans import folder, plan, request, step, token
 
-from generator import recorder
 from generator.counters import INDEX, WIDTH
-from generator.recorder import Recorder, token_table, write_segment
+from generator.recording import recorder
+from generator.recording.recorder import Recorder, token_table, write_segment
 from generator.rows import TOKEN, UNKNOWN
 from generator.run_dir import RunDir
 from generator.schema import HEALTH, KINDS, TOKENS

@@ -15,9 +15,10 @@ from console import exits, repeated, repeating
 from console.cli import main
 from console.drive import Finished
 from console.prepare import Prepared, prepare
-from generator import plan, run_dir
+from generator import run_dir
 from generator.coordinator import RunEnd
 from generator.errors import OpenloopError, RunFolderError, TargetError
+from generator.planning import plan
 from tests import fabricate
 from tests.fabricate import Load
 from tests.report_runs import HOSTILE

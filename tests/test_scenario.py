@@ -4,8 +4,8 @@ import textwrap
 
 import pytest
 
-from generator import scenario
 from generator.errors import ScenarioError
+from generator.scenario import reading
 
 GOOD = """\
 name: rate-staircase
@@ -36,7 +36,7 @@ def load(tmp_path, monkeypatch):
 
     def from_text(text, flags=None, sets=()):
         (tmp_path / "s.yaml").write_text(textwrap.dedent(text))
-        return scenario.load("s.yaml", flags or {}, list(sets))
+        return reading.load("s.yaml", flags or {}, list(sets))
 
     return from_text
 
@@ -235,19 +235,19 @@ def test_a_file_that_is_not_there(load, tmp_path):
     with pytest.raises(
         ScenarioError, match=r"qick: no such file; nearest shipped scenario: 'quick' \(shipped: baseline"
     ):
-        scenario.load("qick", {}, [])
+        reading.load("qick", {}, [])
     (tmp_path / "b.yaml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(ScenarioError, match="not UTF-8"):
-        scenario.load(str(tmp_path / "b.yaml"), {}, [])
+        reading.load(str(tmp_path / "b.yaml"), {}, [])
     with pytest.raises(ScenarioError, match="cannot be read: Is a directory"):
-        scenario.load(str(tmp_path), {}, [])
+        reading.load(str(tmp_path), {}, [])
 
 
 def test_the_resolved_text_runs_again_alike(load, tmp_path):
     """What the run folder keeps loads to the same form, seed included; a seed that nobody gave differs from run to run."""
     read = load(GOOD.replace("seed: 42\n", ""))
     (tmp_path / "again.yaml").write_text(read.text())
-    again = scenario.load(str(tmp_path / "again.yaml"), {}, [])
+    again = reading.load(str(tmp_path / "again.yaml"), {}, [])
     assert (again.seed, again.text(), again.digest()) == (read.seed, read.text(), read.digest())
     assert len({load(GOOD.replace("seed: 42\n", "")).seed for _ in range(3)}) == 3
 
@@ -267,7 +267,7 @@ def test_targets_by_name(load, refused):
 
 def test_the_schema_describes_what_a_person_writes():
     """Short forms are in the JSON Schema beside the long ones, every key of a step is there, and unknown keys are not allowed."""
-    schema = scenario.json_schema()
+    schema = reading.json_schema()
     step = schema["$defs"]["StepForm"]
     assert schema["additionalProperties"] is False
     assert {"arrivals", "rate", "concurrency", "duration", "requests", "trace", "burstiness", "think"} <= set(
@@ -291,6 +291,6 @@ def test_the_schemas_defaults_are_in_the_form_of_a_person():
             for inner in part:
                 yield from defaults(inner)
 
-    found = list(defaults(scenario.json_schema()))
+    found = list(defaults(reading.json_schema()))
     assert "30s" in found
     assert [d for d in found if isinstance(d, int) and d > 10_000_000] == []

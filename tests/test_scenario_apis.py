@@ -9,10 +9,12 @@ import orjson
 import pytest
 import yaml
 
-from generator import job, plan, scenario
+from generator import job
 from generator.apis import table
 from generator.apis.api import Call
 from generator.errors import ScenarioError
+from generator.planning import plan
+from generator.scenario import reading
 
 
 def planned(tmp_path: Path, **target: Any) -> job.Plan:
@@ -23,7 +25,7 @@ def planned(tmp_path: Path, **target: Any) -> job.Plan:
         "steps": [{"concurrency": 1, "requests": 1}],
     }
     file.write_text(yaml.safe_dump(data))
-    return plan.make(scenario.load(str(file), {}, []), "r", 1).plan
+    return plan.make(reading.load(str(file), {}, []), "r", 1).plan
 
 
 def body_of(made: job.Plan) -> dict[str, Any]:

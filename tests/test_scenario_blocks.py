@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from generator import plan, scenario
 from generator.errors import ScenarioError
+from generator.planning import plan
+from generator.scenario import reading
 
 TWO = """
 seed: 7
@@ -25,7 +26,7 @@ steps:
 
 def planned(tmp_path: Path, text: str = TWO, flags: dict | None = None) -> plan.Planned:
     (tmp_path / "ab.yaml").write_text(text)
-    return plan.make(scenario.load(str(tmp_path / "ab.yaml"), flags or {}, []), "r")
+    return plan.make(reading.load(str(tmp_path / "ab.yaml"), flags or {}, []), "r")
 
 
 def test_targets_take_turns_in_the_order_abba(tmp_path: Path) -> None:

@@ -2,19 +2,19 @@
 
 import pytest
 
-from generator import scenario
 from generator.errors import ScenarioError
+from generator.scenario import reading
 
 SIMULATOR = {"target": "simulator"}
 
 
 def flags_only(**flags):
-    return scenario.load(None, SIMULATOR | flags, [])
+    return reading.load(None, SIMULATOR | flags, [])
 
 
 def refused(source, flags, sets=()):
     with pytest.raises(ScenarioError) as caught:
-        scenario.load(source, flags, list(sets))
+        reading.load(source, flags, list(sets))
     return str(caught.value)
 
 
@@ -40,27 +40,27 @@ def test_flags_without_a_load_are_one_user():
 
 def test_a_concurrency_flag_replaces_the_steps_and_keeps_their_end():
     """The shipped `standard` at 7 users: one step with the first step's end, lengths untouched."""
-    form = scenario.load("standard", {"concurrency": "7"}, []).form
+    form = reading.load("standard", {"concurrency": "7"}, []).form
     assert [(s.concurrency.start, s.requests) for s in form.steps] == [(7, 20)]
     assert form.workload.input_tokens.fixed == 512
 
 
 def test_a_rate_flag_replaces_a_matrix_of_rates():
     """`poisson-staircase --rate 3/s` is one step, not one a cell."""
-    form = scenario.load("poisson-staircase", {"rate": "3/s"}, []).form
+    form = reading.load("poisson-staircase", {"rate": "3/s"}, []).form
     assert form.matrix_keys() == []
     assert [s.rate.start_rps for s in form.steps] == [3]
 
 
 def test_duration_and_requests_apply_to_all_steps():
     """An end on the command line replaces the steps' own, of either kind."""
-    assert [s.duration for s in scenario.load("quick", {"duration": "3s"}, []).form.steps] == [3_000_000_000] * 2
-    assert [s.requests for s in scenario.load("token-matrix", {"requests": "3"}, []).form.steps] == [3]
+    assert [s.duration for s in reading.load("quick", {"duration": "3s"}, []).form.steps] == [3_000_000_000] * 2
+    assert [s.requests for s in reading.load("token-matrix", {"requests": "3"}, []).form.steps] == [3]
 
 
 def test_a_length_flag_holds_for_every_step():
     """``--input-tokens`` replaces the workload's, the matrix's and the steps' own."""
-    read = scenario.load(
+    read = reading.load(
         "token-matrix", {"input_tokens": "{uniform: [5, 9]}"}, ["steps.0.output_tokens=3", "matrix.output_tokens="]
     )
     assert read.form.matrix_keys() == ["concurrency"]
@@ -69,7 +69,7 @@ def test_a_length_flag_holds_for_every_step():
 
 def test_set_comes_last():
     """``--set`` overrides a flag; numbers find list items; an empty value leaves the key open."""
-    read = scenario.load(
+    read = reading.load(
         "quick", {"concurrency": "7"}, ["steps.0.concurrency=9", "slo.ttft=1s", "workload.input_tokens="]
     )
     assert read.form.steps[0].concurrency.start == 9
@@ -79,9 +79,9 @@ def test_set_comes_last():
 
 def test_a_shipped_scenario_drives_any_target():
     """``--target`` and ``--model`` are enough; the simulator's options go with the simulator."""
-    read = scenario.load("stress-512", {"target": "http://127.0.0.1:9/v1", "model": "m"}, [])
+    read = reading.load("stress-512", {"target": "http://127.0.0.1:9/v1", "model": "m"}, [])
     assert (read.form.target.url, read.form.target.model, read.simulators) == ("http://127.0.0.1:9/v1", "m", {})
-    assert scenario.load("stress-512", {}, []).simulators == {"target": {"itl": "40ms"}}
+    assert reading.load("stress-512", {}, []).simulators == {"target": {"itl": "40ms"}}
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ def test_a_bad_flag_is_named(source, flags, sets, message):
 def test_an_unknown_flag_is_a_fault_of_ours():
     """The command line knows its flags; another name is a TypeError, not a message to a person."""
     with pytest.raises(TypeError, match="speed"):
-        scenario.load(None, {"speed": 1}, [])
+        reading.load(None, {"speed": 1}, [])
 
 
 def test_a_comparison_is_not_retargeted(tmp_path):
@@ -133,7 +133,7 @@ def test_a_comparison_is_not_retargeted(tmp_path):
     file.write_text("targets: {a: {url: simulator}, b: {url: simulator}}\nsteps: [{concurrency: 1, requests: 1}]\n")
     assert "--set targets.NAME.url=" in refused(str(file), {"target": "http://x/v1"})
     assert (
-        scenario.load(str(file), {}, ["targets.a.url=http://x/v1", "targets.a.model=m"]).form.targets["a"].model == "m"
+        reading.load(str(file), {}, ["targets.a.url=http://x/v1", "targets.a.model=m"]).form.targets["a"].model == "m"
     )
 
 
@@ -144,13 +144,13 @@ def test_files_are_relative_to_whoever_named_them(tmp_path, monkeypatch):
         "target: {url: simulator, tls: {ca: ca.pem}}\nworkload: {prompts: p.jsonl}\nsteps: [{concurrency: 1, requests: 1}]\n"
     )
     monkeypatch.chdir(tmp_path)
-    form = scenario.load("there/s.yaml", {}, []).form
+    form = reading.load("there/s.yaml", {}, []).form
     assert form.workload.prompts is not None
     assert (form.workload.prompts.file, form.target.tls.ca) == (
         str(tmp_path / "there/p.jsonl"),
         str(tmp_path / "there/ca.pem"),
     )
-    assert scenario.load("there/s.yaml", {}, ["workload.prompts=q.jsonl"]).form.workload.prompts.file == str(
+    assert reading.load("there/s.yaml", {}, ["workload.prompts=q.jsonl"]).form.workload.prompts.file == str(
         tmp_path / "q.jsonl"
     )
 
@@ -159,7 +159,7 @@ def test_variables_are_resolved_apart(monkeypatch):
     """``${NAME}`` stays in the scenario; its value is in ``secrets`` alone."""
     monkeypatch.setenv("MY_KEY", "sk-hush")
     monkeypatch.setenv("TENANT", "acme")
-    read = scenario.load("quick", {}, ["target.api_key=${MY_KEY}", "target.headers={x-tenant: 't-${TENANT}'}"])
+    read = reading.load("quick", {}, ["target.api_key=${MY_KEY}", "target.headers={x-tenant: 't-${TENANT}'}"])
     assert read.secrets == {"${MY_KEY}": "sk-hush", "${TENANT}": "acme"}
     assert read.form.target.api_key == "${MY_KEY}"
     assert "sk-hush" not in read.text() + repr(read.form) + repr(read.document)
@@ -182,7 +182,7 @@ def test_a_variable_without_a_value_is_as_good_as_none(monkeypatch):
 )
 def test_secrets_that_were_written_out_are_taken_away(setting, path, secret):
     """A key in the file is moved to ``secrets``: no folder of a run ever holds it."""
-    read = scenario.load("quick", {}, [setting])
+    read = reading.load("quick", {}, [setting])
     assert list(read.secrets.values()) == [secret]
     assert secret not in read.text()
     assert read.document.get(("target", *path.split("."))) in read.secrets

@@ -8,8 +8,9 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from generator import plan, scenario
 from generator.errors import OpenloopError
+from generator.planning import plan
+from generator.scenario import reading
 
 WHOLE = {
     "name": "x",
@@ -69,7 +70,7 @@ def test_any_value_anywhere_is_planned_or_refused(tmp_path, changes):
     file = tmp_path / "s.yaml"
     file.write_text(yaml.safe_dump(data, allow_unicode=True, sort_keys=False), encoding="utf-8")
     with contextlib.suppress(OpenloopError):
-        plan.make(scenario.load(str(file), {}, []), "r", 2)
+        plan.make(reading.load(str(file), {}, []), "r", 2)
 
 
 @given(st.text(max_size=60))
@@ -79,7 +80,7 @@ def test_any_text_is_refused_in_words(tmp_path, text):
     file = tmp_path / "s.yaml"
     file.write_text(text, encoding="utf-8", errors="replace")
     with pytest.raises(OpenloopError):
-        scenario.load(str(file), {}, [])
+        reading.load(str(file), {}, [])
     for setting in (text, f"steps.0.rate={text}", f"target.url={text}"):
         with contextlib.suppress(OpenloopError):
-            scenario.load("quick", {}, [setting])
+            reading.load("quick", {}, [setting])

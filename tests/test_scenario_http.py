@@ -12,8 +12,10 @@ from typing import Any
 import pytest
 import yaml
 
-from generator import job, plan, scenario
+from generator import job
 from generator.errors import ScenarioError
+from generator.planning import plan
+from generator.scenario import reading
 
 ROOT = Path(__file__).parents[1]
 STEPS = [{"rate": "10/s", "duration": "1s"}]
@@ -23,7 +25,7 @@ def planned(tmp_path: Path, target: dict[str, Any], **keys: Any) -> job.Plan:
     file = tmp_path / "s.yaml"
     data = {"target": {"url": "http://127.0.0.1:9", **target}, "steps": STEPS, "seed": 1, **keys}
     file.write_text(yaml.safe_dump(data, sort_keys=False))
-    return plan.make(scenario.load(str(file), {}, []), "r").plan
+    return plan.make(reading.load(str(file), {}, []), "r").plan
 
 
 def refused(tmp_path: Path, target: dict[str, Any], **keys: Any) -> str:
@@ -99,7 +101,7 @@ def test_secrets_in_paths_and_bodies(tmp_path: Path, monkeypatch: pytest.MonkeyP
     file = tmp_path / "s.yaml"
     http = {"path": "/x?key=${WORD}", "body": {"k": "${WORD}"}}
     file.write_text(yaml.safe_dump({"target": {"url": "http://h", "api": "http-json", "http": http}, "steps": STEPS}))
-    made = plan.make(scenario.load(str(file), {}, []), "r")
+    made = plan.make(reading.load(str(file), {}, []), "r")
     assert b"open-sesame" not in job.dump(made.plan)
     assert "open-sesame" not in made.scenario_text
     assert made.secrets == {"${WORD}": "open-sesame"}

@@ -8,16 +8,18 @@ from typing import Any
 import pytest
 import yaml
 
-from generator import job, plan, scenario
+from generator import job
 from generator.errors import ScenarioError
+from generator.planning import plan
+from generator.scenario import reading
 
 URL = "http://127.0.0.1:9/v1"
 
 
-def read(tmp_path: Path, target: dict[str, Any] | None = None, **keys: Any) -> scenario.Scenario:
+def read(tmp_path: Path, target: dict[str, Any] | None = None, **keys: Any) -> reading.Scenario:
     data = {"target": {"url": URL, "model": "m"} | (target or {}), "steps": [{"rate": "5/s", "duration": "1s"}]} | keys
     (tmp_path / "s.yaml").write_text(yaml.safe_dump(data))
-    return scenario.load(str(tmp_path / "s.yaml"), {}, [])
+    return reading.load(str(tmp_path / "s.yaml"), {}, [])
 
 
 def metrics(tmp_path: Path, said: Any) -> job.Metrics | None:

@@ -10,9 +10,10 @@ import pytest
 import yaml
 
 from console import forecast
-from generator import plan, scenario
 from generator.errors import ScenarioError
 from generator.job import MANY, Length, Pause, Step
+from generator.planning import plan
+from generator.scenario import reading
 
 TARGET = {"url": "http://127.0.0.1:9/v1", "model": "m"}
 TALK: dict[str, Any] = {"input_tokens": 64, "output_tokens": 16, "session": {"turns": 5, "think": "2s"}}
@@ -23,7 +24,7 @@ STEPS = [{"rate": "20/s", "sessions": 200}]
 def made(path: Path, **keys: Any) -> plan.Planned:
     file = path / "s.yaml"
     file.write_text(yaml.safe_dump({"target": TARGET, "steps": STEPS, "seed": 1} | keys, sort_keys=False))
-    return plan.make(scenario.load(str(file), {}, []), "r", 2)
+    return plan.make(reading.load(str(file), {}, []), "r", 2)
 
 
 def step(path: Path, **keys: Any) -> Step:
@@ -144,7 +145,7 @@ def test_a_mix_on_the_command_line_is_told_what_it_lacks(tmp_path: Path) -> None
     file = tmp_path / "s.yaml"
     file.write_text(yaml.safe_dump({"target": TARGET, "steps": STEPS, "workloads": MIX}))
     with pytest.raises(ScenarioError, match="--input-tokens: workload: workload and workloads are both given"):
-        scenario.load(str(file), {"input_tokens": "5"}, [])
+        reading.load(str(file), {"input_tokens": "5"}, [])
 
 
 def test_plan_tells_the_mix(tmp_path: Path) -> None:
@@ -159,7 +160,7 @@ def test_flags_know_sessions() -> None:
     """--rate keeps how many sessions start, --duration takes their place, and --requests is told what is counted here."""
 
     def step_of(flags: dict[str, str]) -> Step:
-        (only,) = plan.make(scenario.load("chat-sessions", flags, []), "r", 1).plan.steps
+        (only,) = plan.make(reading.load("chat-sessions", flags, []), "r", 1).plan.steps
         return only
 
     assert (step_of({"rate": "5/s"}).rate_rps, step_of({"rate": "5/s"}).requests) == (5.0, 120)

@@ -10,9 +10,11 @@ import pytest
 import tokenizers_made
 import yaml
 
-from generator import plan, run_dir, scenario
+from generator import run_dir
 from generator.errors import ScenarioError
 from generator.job import Correction, DatasetOptions, Length
+from generator.planning import plan
+from generator.scenario import reading
 from generator.workload import make
 
 LINES = '{"prompt": "one", "want": 3}\n{"prompt": "four five", "want": 4}\n'
@@ -23,15 +25,15 @@ def loaded(tmp_path: Path):
     """Loads a scenario of these keys; a closed step on the simulator unless said."""
     (tmp_path / "p.jsonl").write_text(LINES)
 
-    def of(sets: list[str] | None = None, **keys: Any) -> scenario.Scenario:
+    def of(sets: list[str] | None = None, **keys: Any) -> reading.Scenario:
         data = {"seed": 1, "target": {"url": "simulator"}, "steps": [{"concurrency": 1, "requests": 2}]} | keys
         (tmp_path / "s.yaml").write_text(yaml.safe_dump(data, sort_keys=False))
-        return scenario.load(str(tmp_path / "s.yaml"), {}, sets or [])
+        return reading.load(str(tmp_path / "s.yaml"), {}, sets or [])
 
     return of
 
 
-def spec(read: scenario.Scenario) -> Any:
+def spec(read: reading.Scenario) -> Any:
     return plan.make(read, "r", 1).plan.steps[0].workload
 
 

@@ -4,7 +4,8 @@ from importlib import resources
 
 import pytest
 
-from generator import plan, scenario
+from generator.planning import plan
+from generator.scenario import reading
 
 NAMES = (
     "baseline",
@@ -34,12 +35,12 @@ NAMES = (
 
 def loads(name):
     """(concurrency, requests) of each step."""
-    return [(s.concurrency, s.planned_arrivals) for s in plan.make(scenario.load(name, {}, []), "r", 8).plan.steps]
+    return [(s.concurrency, s.planned_arrivals) for s in plan.make(reading.load(name, {}, []), "r", 8).plan.steps]
 
 
 def test_all_are_there():
     """The list of shipped scenarios is the documented one."""
-    assert tuple(scenario.shipped()) == NAMES
+    assert tuple(reading.shipped()) == NAMES
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -54,11 +55,11 @@ def test_each_is_a_few_lines_with_a_comment_on_top(name):
 def test_each_plans_against_the_simulator_and_against_any_endpoint(name):
     """The built-in endpoint unless said; ``--target`` (of each target that is compared) and ``--model`` suffice for another. The name
     is the file's."""
-    own = plan.make(scenario.load(name, {}, []), "r", 8)
+    own = plan.make(reading.load(name, {}, []), "r", 8)
     url = "http://127.0.0.1:9/v1"
     arms = own.plan.targets if len(own.plan.targets) > 1 else {}
     to = {"targets": [f"{arm}={url}" for arm in arms]} if arms else {"target": url}
-    other = plan.make(scenario.load(name, {**to, "model": "m", "seed": 1}, []), "r", 8)
+    other = plan.make(reading.load(name, {**to, "model": "m", "seed": 1}, []), "r", 8)
     assert {t.url for t in own.plan.targets.values()} == {"simulator"}
     assert [(t.url, t.model) for t in other.plan.targets.values()] == [(url, "m")] * len(own.plan.targets)
     assert own.plan.name == name
@@ -86,14 +87,14 @@ def test_loads(name, steps):
 
 def test_the_token_matrix_crosses_three_things():
     """Concurrency × input × output, each combination once."""
-    steps = plan.make(scenario.load("token-matrix", {}, []), "r", 8).plan.steps
+    steps = plan.make(reading.load("token-matrix", {}, []), "r", 8).plan.steps
     cells = {(s.concurrency, s.workload.input_tokens.value, s.workload.output_tokens.value) for s in steps}
     assert len(cells) == len(steps) == 3 * 3 * 2
 
 
 def test_the_azure_replay_is_five_minutes_at_double_speed():
     """The trace's own gaps and lengths, halved in time: its first 300 s in 150."""
-    made = plan.make(scenario.load("trace-azure-conversation", {}, []), "r", 1)
+    made = plan.make(reading.load("trace-azure-conversation", {}, []), "r", 1)
     assert 140e9 < made.arrivals[0][-1] < 150e9
     assert made.lengths[0].shape == (len(made.arrivals[0]), 2)
     assert made.lengths[0][0].tolist() == [374, 44]
@@ -101,20 +102,20 @@ def test_the_azure_replay_is_five_minutes_at_double_speed():
 
 def test_the_ramp_is_smooth():
     """One step whose users grow on a line, no staircase."""
-    (step,) = plan.make(scenario.load("ramp", {}, []), "r", 1).plan.steps
+    (step,) = plan.make(reading.load("ramp", {}, []), "r", 1).plan.steps
     assert (step.concurrency, step.concurrency_end) == (1, 64)
 
 
 def test_the_chats_are_conversations():
     """Sessions of three to seven turns that users think between; they start by themselves, whatever the target does."""
-    (step,) = plan.make(scenario.load("chat-sessions", {}, []), "r", 1).plan.steps
+    (step,) = plan.make(reading.load("chat-sessions", {}, []), "r", 1).plan.steps
     assert (step.arrivals, step.turns, step.planned_arrivals) == ("poisson", 7, 120)
     assert step.workload.session.think.mean_s == 3
 
 
 def test_the_mix_has_three_workloads():
     """A chat, a completion and a summary, told apart by name and by tag."""
-    (step,) = plan.make(scenario.load("mixed-workloads", {}, []), "r", 1).plan.steps
+    (step,) = plan.make(reading.load("mixed-workloads", {}, []), "r", 1).plan.steps
     assert [(w.name, w.weight, w.tags, w.session is not None) for w in step.mix] == [
         ("chat", 6, "kind=interactive", True),
         ("autocomplete", 3, "kind=interactive", False),

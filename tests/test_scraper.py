@@ -17,9 +17,9 @@ from plans import MS, S, folder, plan, step, target
 from whole_runs import Going, going, nobody, rows, silence, simulator, until
 
 from generator import clock, coordinator, job
-from generator.request_row import Redactor
-from generator.scraper import Source, endpoint_of
-from generator.seal import seal
+from generator.recording.request_row import Redactor
+from generator.recording.seal import seal
+from generator.scraping.scraper import Source, endpoint_of
 
 QUICK = ("--ttft", "5ms", "--itl", "1ms")
 STEADY = [n * 20 * MS for n in range(3_000)]
@@ -61,7 +61,7 @@ def source_of(url: str | None, secrets: tuple[str, ...] = (), **more: Any) -> So
 
 
 def scraper_of(run: Going) -> psutil.Process:
-    (found,) = until(lambda: run.children("generator.scraper"), "the scraper's start")
+    (found,) = until(lambda: run.children("generator.scraping.scraper"), "the scraper's start")
     return found
 
 
@@ -167,7 +167,7 @@ def test_a_run_that_does_not_ask_is_not_read(tmp_path: Path) -> None:
     """No process, no file, an empty account."""
     made = plan(step(duration_ns=S // 2), probe=0)
     with simulator(*QUICK) as url, going(tmp_path, made, url, {0: STEADY[:10]}) as run:
-        assert run.children("generator.scraper") == []
+        assert run.children("generator.scraping.scraper") == []
         run.end()
     assert not run.run.table_path("server_metrics").exists()
     assert run.run.read_manifest()["server_metrics"] == {}

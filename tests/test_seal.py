@@ -15,15 +15,15 @@ import pytest
 from crashes import crash_while_sealing
 from plans import OFFSETS, START, S, counters, folder, plan, request, step, token
 
-from generator import claim
-from generator import seal as seal_module
 from generator.errors import RunFolderError
-from generator.journal import Journal
-from generator.recorder import DTYPE, row_table, token_table, write_segment
+from generator.recording import claim
+from generator.recording import seal as seal_module
+from generator.recording.journal import Journal
+from generator.recording.recorder import DTYPE, row_table, token_table, write_segment
+from generator.recording.seal import seal
 from generator.rows import UNKNOWN
 from generator.run_dir import RunDir
 from generator.schema import HEALTH, REQUESTS, TABLES
-from generator.seal import seal
 
 
 def recorded(path: Path, *, done: bool = True, lost: bool = False) -> RunDir:

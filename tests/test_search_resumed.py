@@ -21,8 +21,10 @@ from whole_runs import ENVIRONMENT, until
 from analysis.searching.course import Ending, next_move
 from console import exits, prepare
 from console.searching import asked, driving, opening, state
-from generator import manifest, plan, run_dir
+from generator import run_dir
 from generator.counters import INDEX, Counters
+from generator.planning import plan
+from generator.recording import manifest
 from generator.schema import TABLES
 from tests import fabricate
 

@@ -14,9 +14,9 @@ from analysis.searching import answer
 from analysis.searching.part import Done, Goal, Limits, Order
 from console import cli, exits
 from console.searching import asked, driving, opening, runs, state
-from generator import scenario
 from generator.errors import RunFolderError, ScenarioError
 from generator.names import USUAL_ATTAINMENT
+from generator.scenario import reading
 
 PROGRAM = "import sys; from console.cli import main; sys.exit(main(sys.argv[1:]))"
 
@@ -59,8 +59,8 @@ def asks(**given: str) -> dict[str, str | None]:
     return NOTHING | given
 
 
-def load(path: Path, *sets: str) -> scenario.Scenario:
-    return scenario.load(str(path), {}, list(sets))
+def load(path: Path, *sets: str) -> reading.Scenario:
+    return reading.load(str(path), {}, list(sets))
 
 
 # -- what is asked for -----------------------------------------------------------------------------------------------------------

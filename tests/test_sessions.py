@@ -13,13 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from plans import MS, WORDS, S, step
 
-from generator import sessions
 from generator.apis.api import Answer, Failure
-from generator.issuer import ClosedIssuer, OpenIssuer
 from generator.job import MANY, Length, Pause, SessionSpec, Step
 from generator.pacer import NEVER
 from generator.rows import CONTENT
-from generator.sessions import SessionIssuer
+from generator.sending import sessions
+from generator.sending.issuer import ClosedIssuer, OpenIssuer
+from generator.sending.sessions import SessionIssuer
 
 START = 1_000 * S
 TURNS = 3

@@ -14,8 +14,8 @@ from report_runs import aimed, judged, small
 from analysis import catalog, database
 from analysis.report import goodput, goodput_charts
 from console import cli
-from generator import slo_presets
-from generator.scenario_slo import SloForm
+from generator.scenario import slo_presets
+from generator.scenario.slo import SloForm
 from tests import fabricate
 
 PAGE = (Path(__file__).parents[1] / "docs" / "goodput.md").read_text()

@@ -19,14 +19,14 @@ from analysis import catalog, database
 from console import rows as console_rows
 from generator import job
 from generator.apis.api import Answer
-from generator.recorder import row_table, write_segment
-from generator.request_row import Redactor
+from generator.recording.recorder import row_table, write_segment
+from generator.recording.request_row import Redactor
+from generator.recording.seal import seal
+from generator.recording.texts import TextKeeper, prompt_text, sampled
 from generator.rows import CONTENT, REASONING, REFUSAL, TOOL
 from generator.run_dir import RunDir
 from generator.schema import SERVER_METRICS, TEXTS
-from generator.seal import seal
 from generator.stream import Stream
-from generator.texts import TextKeeper, prompt_text, sampled
 from generator.workload.make import Correction, Prompt, make
 
 QUICK = ("--ttft", "5ms", "--itl", "1ms")

@@ -10,8 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analysis.repeats import judge
-from generator import plan, repetition, scenario, scenario_repeat, until
+from generator import repetition, until
 from generator.errors import ScenarioError
+from generator.planning import plan
+from generator.scenario import reading, repeat
 from generator.workload.synthetic import spell
 
 
@@ -85,8 +87,8 @@ def test_no_text_breaks_the_reader(text: str) -> None:
         assert 0 < until.parse(text).limit <= 1
 
 
-def asked(flags: dict[str, str], *sets: str) -> scenario_repeat.RepeatForm | None:
-    return scenario_repeat.asked(scenario.load("quick", flags, list(sets)).form)
+def asked(flags: dict[str, str], *sets: str) -> repeat.RepeatForm | None:
+    return repeat.asked(reading.load("quick", flags, list(sets)).form)
 
 
 def test_how_often() -> None:
@@ -106,10 +108,10 @@ def test_a_flags_number_keeps_the_files_other_keys(tmp_path) -> None:
         "target: {url: simulator}\nworkload: {input_tokens: 8, output_tokens: 4}\nsteps: [{rate: 5/s, duration: 2s}]\n"
         "repeat: {times: 9, pause: 10s, seeds: fresh, within: 1h}\nuntil: ci(p50(ttft)) < 5%\n"
     )
-    found = scenario_repeat.asked(scenario.load(str(file), {"repeat": "4"}, []).form)
+    found = repeat.asked(reading.load(str(file), {"repeat": "4"}, []).form)
     assert found is not None
     assert (found.times, found.pause, found.seeds, found.within) == (4, 10 * 10**9, "fresh", 3600 * 10**9)
-    assert scenario_repeat.asked(scenario.load(str(file), {"repeat": "1"}, []).form) is None
+    assert repeat.asked(reading.load(str(file), {"repeat": "1"}, []).form) is None
 
 
 @pytest.mark.parametrize(
@@ -136,13 +138,13 @@ def test_no_two_repetitions_have_a_prompt_in_common() -> None:
     """The words that a prompt begins with differ between all repetitions, for equal steps and arrivals, and from the neighbouring seeds'."""
     for seed in (0, 1, 42, 2**32 - 1, 2**63 - 1):
         seeds = [seed + d for d in (0, 1, 2)]
-        seeds += [s for k in range(2, scenario_repeat.MOST + 1) if (s := repetition.text_seed(seed, k)) is not None]
+        seeds += [s for k in range(2, repeat.MOST + 1) if (s := repetition.text_seed(seed, k)) is not None]
         assert len({spell((s, 3), 7) for s in seeds}) == len(seeds)
 
 
 def test_a_repetition_has_the_plans_arrivals_and_other_words() -> None:
     """The text's seed is no part of the schedule's: only `words_seed` moves."""
-    step = plan.make(scenario.load("quick", {}, []), "x").plan.steps[0]
+    step = plan.make(reading.load("quick", {}, []), "x").plan.steps[0]
     other = replace(step, text_seed=repetition.text_seed(step.seed[0], 2))
     assert other.seed == step.seed
     assert step.words_seed == step.seed

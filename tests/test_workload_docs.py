@@ -15,8 +15,10 @@ import tokenizers_made
 
 from console import exits
 from console.cli import main
-from generator import plan, run_dir, scenario
+from generator import run_dir
 from generator.job import Correction
+from generator.planning import plan
+from generator.scenario import reading
 from generator.workload import make
 
 PAGE = (Path(__file__).parents[1] / "docs" / "workloads.md").read_text()
@@ -57,7 +59,7 @@ def test_each_scenario_of_the_page(tmp_path: Path, number: int) -> None:
         if name in SCENARIOS[number]:
             write(tmp_path / name)
     (tmp_path / "s.yaml").write_text(SCENARIOS[number])
-    planned = plan.make(scenario.load(str(tmp_path / "s.yaml"), {}, []), "r", 1)
+    planned = plan.make(reading.load(str(tmp_path / "s.yaml"), {}, []), "r", 1)
     run = run_dir.create(tmp_path, "r")
     plan.write(planned, run)
     for step in planned.plan.steps:

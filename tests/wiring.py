@@ -16,14 +16,14 @@ from generator import clock
 from generator.apis.api import Call
 from generator.apis.openai_chat import OpenAIChat
 from generator.counters import WIDTH
-from generator.intake import Intake
 from generator.job import Target
 from generator.pacer import Pacer
-from generator.poller import Poller
 from generator.rows import TOKEN
 from generator.stream import Stream
 from generator.transport.aiohttp import AiohttpTransport
 from generator.transport.fake import FakeTransport
+from generator.transport.intake import Intake
+from generator.transport.poller import Poller
 from generator.transport.socket import SocketTransport
 from generator.transport.transport import Transport
 from generator.workload.make import Prompt

@@ -212,7 +212,7 @@ def schema(what: str) -> None:
     import json
 
     from analysis.report.schema import load
-    from generator.scenario import json_schema
+    from generator.scenario.reading import json_schema
 
     click.echo(json.dumps(load() if what == "report" else json_schema(), indent=2))
 

@@ -48,7 +48,7 @@ def prompts(count: int, output: Path | None, **flags: str | None) -> None:
     A scenario uses it with `workload: {prompts: {file: FILE, output_tokens_field: output_tokens}}`. No two prompts begin alike unless a shared
     prefix is asked for.
     """
-    from generator.prompt_file import records
+    from generator.planning.prompt_file import records
 
     lines = _lines(records(count, flags))
     first = next(lines)  # what is wrong with the flags shows before a file is touched

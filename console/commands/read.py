@@ -91,7 +91,7 @@ def seal(run_ref: str, runs_dir: Path) -> None:
     """
     from console import judged
     from generator import run_dir
-    from generator.seal import seal as merge
+    from generator.recording.seal import seal as merge
 
     run = run_dir.find(run_ref, runs_dir)
     merge(run)

@@ -15,7 +15,7 @@ def slos(as_json: bool) -> None:
     import json
 
     from console.rows import write_table
-    from generator.slo_presets import PRESETS
+    from generator.scenario.slo_presets import PRESETS
 
     if as_json:
         click.echo(json.dumps({name: dataclasses.asdict(preset) for name, preset in PRESETS.items()}, indent=2))

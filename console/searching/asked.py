@@ -14,9 +14,9 @@ from analysis.searching.part import Axis, Goal, Limits
 from generator import units
 from generator.errors import ScenarioError
 from generator.names import USUAL_ATTAINMENT
-from generator.scenario import Scenario
-from generator.scenario_models import Form
-from generator.scenario_text import Document
+from generator.scenario.models import Form
+from generator.scenario.reading import Scenario
+from generator.scenario.text import Document
 
 MOST_SLOTS = 1_000_000
 

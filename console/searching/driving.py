@@ -20,7 +20,7 @@ from console.searching.state import State
 from generator import clock
 from generator.errors import OpenloopError
 from generator.run_dir import write_whole
-from generator.scenario import Scenario
+from generator.scenario.reading import Scenario
 
 REPORT = "report.html"
 

@@ -15,10 +15,13 @@ from console import prepare
 from console.searching import asked, driving, runs, state
 from console.searching.asked import Flags
 from console.searching.state import State
-from generator import clock, needs, plan_limits, scenario
+from generator import clock
 from generator.errors import RunFolderError, ScenarioError
+from generator.planning import limits as plan_limits
+from generator.planning import needs
 from generator.run_dir import write_whole
-from generator.scenario import Scenario
+from generator.scenario import reading
+from generator.scenario.reading import Scenario
 
 SCENARIO = "scenario.yaml"
 _SEARCH_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,89}\Z")
@@ -31,7 +34,7 @@ def anew(
     source: str | None, flags: Mapping[str, str], sets: list[str], asks: Flags, runs_dir: Path, search_id: str | None
 ) -> Opened:
     """Checked and planned before anything is written. Raises ScenarioError, MachineError, RunFolderError."""
-    base = scenario.load(source, dict(flags), sets)
+    base = reading.load(source, dict(flags), sets)
     goal = asked.goal_of(base, asks)
     limits = asked.limits_of(asks, Limits())
     warnings = _checked(base, goal)
@@ -60,10 +63,7 @@ def again(
     folder = state.find(ref, runs_dir)
     known = state.read(folder)
     seeded = {"seed": str(known.goal.seed), **flags}
-    if source is None:
-        base = scenario.load(str(folder / SCENARIO), seeded, sets)
-    else:
-        base = scenario.load(source, seeded, sets)
+    base = reading.load(str(folder / SCENARIO) if source is None else source, seeded, sets)
     if (source is not None or flags or sets) and base.digest() != known.scenario_digest:
         raise ScenarioError(
             f"the scenario is not the one that search {known.search_id} began with: what it has found holds for {folder / SCENARIO}. Resume with "

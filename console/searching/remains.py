@@ -8,10 +8,11 @@ from pathlib import Path
 from analysis import database
 from analysis.searching.part import Done
 from analysis.searching.sample import Sample
-from generator import job, seal
+from generator import job
 from generator.charge import usd
 from generator.counters import Counters
 from generator.job import Plan
+from generator.recording import seal
 from generator.run_dir import RunDir
 
 KILLED = "the search was killed while it ran"

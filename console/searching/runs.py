@@ -13,7 +13,7 @@ from console import drive, prepare
 from console.drive import Finished
 from console.searching import asked
 from generator.progress import Progress
-from generator.scenario import Scenario
+from generator.scenario.reading import Scenario
 
 INTERRUPTED = "interrupted before its end"
 MONEY = "the budget was spent before its end"

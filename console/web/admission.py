@@ -19,13 +19,13 @@ from urllib.parse import urlsplit
 from console.web.settings import Settings, Sizes, is_loopback
 from generator.errors import ScenarioError
 from generator.job import TOKENIZER_ENDPOINT
-from generator.plan import Planned
+from generator.planning.plan import Planned
 from generator.providers import PRESETS
-from generator.scenario import Scenario
-from generator.scenario_files import named_files
-from generator.scenario_target import SIMULATOR
-from generator.scenario_text import Path as Keys
-from generator.scenario_text import dotted
+from generator.scenario.files import named_files
+from generator.scenario.reading import Scenario
+from generator.scenario.target import SIMULATOR
+from generator.scenario.text import Path as Keys
+from generator.scenario.text import dotted
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _SIMULATOR_REFUSED = ("host", "port", "truth", "tls_cert", "tls_key", "processes")

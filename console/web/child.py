@@ -25,10 +25,11 @@ from console import drive, exits
 from console.prepare import Prepared, planned
 from console.web import admission, figures, redaction
 from console.web.runs import LATEST, RULES
-from generator import job, scenario
+from generator import job
 from generator.errors import OpenloopError, ScenarioError
 from generator.progress import Progress
 from generator.run_dir import RunDir, write_whole
+from generator.scenario import reading
 
 EVERY_S = 0.5
 
@@ -61,7 +62,7 @@ def _admitted(folder: Path) -> Prepared:
     what it names may have changed. Raises ScenarioError, MachineError; nothing was sent or written by then.
     """
     rules = admission.of_told(orjson.loads((folder / RULES).read_bytes()))
-    read = scenario.load_text((folder / "scenario.yaml").read_text(encoding="utf-8"), "scenario", folder, {}, [])
+    read = reading.load_text((folder / "scenario.yaml").read_text(encoding="utf-8"), "scenario", folder, {}, [])
     try:
         admission.check_read(read, rules)
         prepared = planned(read)
@@ -143,7 +144,7 @@ def moment(p: Progress, notes: list[str]) -> dict[str, Any]:
 def _seal(path: Path) -> dict[str, Any]:
     """Finish what a crash left in a run folder; what ``end.json`` would have said."""
     from console import judged
-    from generator.seal import seal as merge
+    from generator.recording.seal import seal as merge
 
     run = RunDir(path)
     merge(run)

@@ -16,7 +16,7 @@ import orjson
 from generator.errors import QueryError, ScenarioError
 
 if TYPE_CHECKING:
-    from generator.scenario import Scenario  # pydantic's import is for those jobs alone that read a scenario
+    from generator.scenario.reading import Scenario  # pydantic's import is for those jobs alone that read a scenario
 
 _NOWHERE = Path("/nonexistent")
 """What does not fit into the memory of a query is refused, not spilled."""
@@ -50,14 +50,15 @@ def _as_asked(text: str) -> str:
 def _planned(job: Job) -> Done:
     from console import endpoint, forecast
     from console.web import admission
-    from generator import plan, scenario
+    from generator.planning import plan
+    from generator.scenario import reading
 
     rules = admission.of_told(job["rules"])
     shipped = job.get("shipped")
     if shipped is not None:
-        read = scenario.load(shipped, job["flags"], job["sets"])
+        read = reading.load(shipped, job["flags"], job["sets"])
     else:
-        read = scenario.load_text(job["text"], "scenario", Path(job["base"]), job["flags"], job["sets"])
+        read = reading.load_text(job["text"], "scenario", Path(job["base"]), job["flags"], job["sets"])
     _check_length(read, job["most_bytes"])
     admission.check_read(read, rules)
     for options in read.simulators.values():

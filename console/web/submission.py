@@ -12,8 +12,8 @@ import yaml
 
 from console.web.settings import Settings
 from console.web.shapes import Submission
-from generator import scenario
 from generator.errors import ScenarioError
+from generator.scenario import reading
 
 _OF_TARGET = ("provider", "target", "api", "model")
 _OF_LOAD = ("concurrency", "rate", "duration", "requests", "input_tokens", "output_tokens")
@@ -25,7 +25,7 @@ def asked(form: Submission, settings: Settings, prompts: Path | None) -> dict[st
     flags = {name: _flag(value) for name in (*_OF_TARGET, *_OF_LOAD) if (value := getattr(form, name)) is not None}
     sets = [f"{path}={json.dumps(value)}" for path, value in form.overrides.items()]
     told: dict[str, Any] = {"flags": flags, "sets": sets, "base": str(settings.data_dir or "/nonexistent")}
-    if isinstance(form.scenario, str) and form.scenario in scenario.shipped():
+    if isinstance(form.scenario, str) and form.scenario in reading.shipped():
         told["shipped"] = form.scenario
     elif form.scenario is not None:
         text = form.scenario if isinstance(form.scenario, str) else _yaml(form.scenario)

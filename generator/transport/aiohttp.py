@@ -24,10 +24,10 @@ from yarl import URL
 from generator import clock
 from generator.apis.api import Api
 from generator.errors import ScenarioError, TargetError
-from generator.intake import STREAM_BYTES
 from generator.job import Target
-from generator.poller import Poller
 from generator.stream import ENDED, Stream
+from generator.transport.intake import STREAM_BYTES
+from generator.transport.poller import Poller
 from generator.transport.tls import context
 from generator.transport.wire import Wire, fixed_headers, port_of, split_url
 

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 import httptools
 
 from generator import clock
-from generator.intake import STREAM_BYTES
-from generator.poller import END_PIECES, READ, WRITE
 from generator.stream import HEADERS, Stream
+from generator.transport.intake import STREAM_BYTES
+from generator.transport.poller import END_PIECES, READ, WRITE
 from generator.transport.tls import TlsSession
 
 if TYPE_CHECKING:

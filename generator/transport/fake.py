@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import count
 
-from generator.intake import STREAM_BYTES
 from generator.stream import Stream
+from generator.transport.intake import STREAM_BYTES
 
 _EVENT_STREAM = ((b"content-type", b"text/event-stream"),)
 

@@ -11,9 +11,9 @@ from generator import clock
 from generator.apis.api import Api
 from generator.errors import TargetError
 from generator.job import Target
-from generator.poller import Poller
 from generator.stream import WAITING, Stream
 from generator.transport.connection import SO_TIMESTAMPNS, Connection
+from generator.transport.poller import Poller
 from generator.transport.tls import TlsSession, context
 from generator.transport.wire import Wire, port_of, split_url
 

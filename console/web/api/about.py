@@ -19,8 +19,8 @@ from console.web.api.asked import Asked
 from console.web.metrics import ServiceCollector
 from console.web.shapes import Health, Provider, Shipped
 from console.web.states import State
-from generator import scenario
 from generator.providers import PRESETS
+from generator.scenario import reading
 
 router = APIRouter(tags=["scenarios"], responses=ALWAYS)
 own = APIRouter(tags=["service"], responses={key: ALWAYS[key] for key in (400, 401, 403)})
@@ -36,13 +36,13 @@ _METRICS: Responses = {
 @router.get("/scenarios")
 def scenarios() -> list[Shipped]:
     """The scenarios that come with the package."""
-    return [shipped(name) for name in scenario.shipped()]
+    return [shipped(name) for name in reading.shipped()]
 
 
 @router.get("/scenarios/{name}", responses=MISSING)
 def one_scenario(name: str) -> Shipped:
     """One of them."""
-    if name not in scenario.shipped():
+    if name not in reading.shipped():
         raise HTTPException(404, f"no scenario {name!r}; GET /scenarios lists them")
     return shipped(name)
 
@@ -55,7 +55,7 @@ def schema() -> dict[str, object]:
 
 @cache
 def _schema() -> dict[str, object]:
-    return scenario.json_schema()
+    return reading.json_schema()
 
 
 @cache

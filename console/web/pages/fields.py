@@ -11,7 +11,7 @@ from typing import Literal
 
 from generator.apis.table import NAMES
 from generator.providers import PRESETS
-from generator.slo_presets import PRESETS as SLO_PRESETS
+from generator.scenario.slo_presets import PRESETS as SLO_PRESETS
 
 Kind = Literal["text", "number", "choice", "radio", "lines", "check"]
 

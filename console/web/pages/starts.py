@@ -6,20 +6,21 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from generator import scenario, scenario_text
 from generator.errors import ScenarioError
-from generator.scenario_files import named_files
+from generator.scenario import reading
+from generator.scenario import text as scenario_text
+from generator.scenario.files import named_files
 
 
 def shipped() -> list[dict[str, str]]:
     """Name and purpose of each; the purpose is the comment that its file begins with."""
-    return [{"name": name, "about": _about(_text(name))} for name in scenario.shipped()]
+    return [{"name": name, "about": _about(_text(name))} for name in reading.shipped()]
 
 
 def of_name(name: str) -> dict[str, Any]:
     """A shipped scenario as a person wrote it. Raises ScenarioError where there is none of that name."""
-    if name not in scenario.shipped():
-        raise ScenarioError(f"no shipped scenario {name!r}; there are: {', '.join(scenario.shipped())}")
+    if name not in reading.shipped():
+        raise ScenarioError(f"no shipped scenario {name!r}; there are: {', '.join(reading.shipped())}")
     document = scenario_text.parse(_text(name), name)
     folder = Path(str(resources.files("scenarios")))
     for path in named_files(document.data):

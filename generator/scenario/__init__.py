@@ -1,0 +1,1 @@
+"""What a person writes: its keys, their kinds, and what must hold between them."""

@@ -1,0 +1,165 @@
+"""All sockets of a worker in one epoll set, which the loop watches as a single descriptor.
+
+One callback of the loop then serves every ready socket: the loop's own cost a descriptor falls away, and the order is
+ours: a due send before any read, reads before decoding, decoding in slices. Once called, it lingers: it waits in its own
+epoll set for a few milliseconds more before the loop has its turn, so that a stream of tokens costs one wait a wake-up and
+not two. What else lives in the loop (the control pipe, a name look-up, timers of tens of milliseconds) can wait so long.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import select
+import time
+from collections.abc import Callable
+
+from generator import clock
+from generator.pacer import Pacer
+from generator.transport.intake import HOLD_NS, Intake
+
+READ = select.EPOLLIN
+WRITE = select.EPOLLOUT
+
+EVENTS_A_TURN = 256
+
+LINGER_NS = 5_000_000
+"""How long the loop may have to wait for its turn."""
+
+DOZE_NS = 300_000
+"""After a wait that was longer than this the set is asked again, so that ``quiet_ns`` is not as old as the wait."""
+
+MARGIN_NS = 500_000
+"""The kernel stamps a segment before the socket counts as ready; so late the rest of its way may be."""
+
+GATHER_NS = 400_000
+"""How long what comes may wait for more where it comes so densely that a wake-up would find two pieces: waking costs as much as reading.
+With ``MARGIN_NS`` an inexact stamp is then still certain to about a millisecond, and a freed slot no later than that."""
+
+CALM_NS = 20_000_000
+"""So long after several pieces of one answer shared a read nothing waits: they may be coming faster than this gathers."""
+
+END_PIECES = 4
+"""The end of an answer comes in so many pieces at once (last token, finish reason, usage, [DONE]), however far apart its tokens were."""
+
+LAG_SAMPLE = 15
+"""Every sixteenth wake-up is asked how long it kept readiness waiting."""
+
+Handler = Callable[[int], None]
+
+
+class Poller:
+    """``add`` a descriptor with the function to call with its readiness mask. ``linger_ns`` 0 where the loop itself has work
+    that cannot wait, such as another transport's sockets. ``awake_ns`` counts what was spent looking out for an arrival that was
+    near, which is CPU time but no work. ``quiet_ns``: what is read now arrived later than that. ``shared_ns``: told by whoever
+    reads, when it last found several pieces of one answer in a read."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, pacer: Pacer, linger_ns: int = LINGER_NS) -> None:
+        self._loop = loop
+        self._pacer = pacer
+        self._linger_ns = linger_ns
+        self._epoll = select.epoll()
+        self._handlers: dict[int, Handler] = {}
+        self._again = False
+        self._wakes = 0
+        self._lags_ns: list[int] = []
+        self.awake_ns = 0
+        self.quiet_ns = 0
+        self.shared_ns = 0
+        self._dense = False
+        self.intake: Intake | None = None
+        self.add(pacer.timer.fd, READ, pacer.on_timer)
+        loop.add_reader(self._epoll.fileno(), self._turn)
+
+    def add(self, fd: int, mask: int, handler: Handler) -> None:
+        self._handlers[fd] = handler
+        self._epoll.register(fd, mask)
+
+    def replace(self, fd: int, mask: int, handler: Handler) -> None:
+        """Another function, and what it waits for, for a descriptor that is known already."""
+        self._handlers[fd] = handler
+        self._epoll.modify(fd, mask)
+
+    def remove(self, fd: int) -> None:
+        """Before the descriptor is closed: its number may come back at once as another's."""
+        if self._handlers.pop(fd, None) is not None:
+            self._epoll.unregister(fd)
+
+    def wake(self) -> None:
+        """Have a turn soon although no descriptor may be ready: something was queued outside a turn."""
+        if not self._again:
+            self._again = True
+            self._loop.call_soon(self._turn_again)
+
+    def take_lags_ns(self) -> list[int]:
+        """How long sampled wake-ups took, and so kept what became ready meanwhile waiting, since the last call."""
+        lags, self._lags_ns = self._lags_ns, []
+        return lags
+
+    def _turn_again(self) -> None:
+        self._again = False
+        if not self._epoll.closed:
+            self._turn()
+
+    def _turn(self) -> None:
+        now_ns = clock.monotonic_ns
+        pacer, handlers, intake, poll = self._pacer, self._handlers, self.intake, self._epoll.poll
+        now = woke = now_ns()
+        until = now + self._linger_ns
+        wait_s = 0.0
+        near = False
+        while True:
+            gathers = wait_s > 0 and self._dense and self._may_gather(now)
+            if gathers:
+                time.sleep(GATHER_NS / 1e9)
+                now = now_ns()
+            asked_ns = now
+            events = poll(wait_s, EVENTS_A_TURN)
+            if wait_s:
+                now = woke = now_ns()
+                self._dense = len(events) > 1 if gathers else now - asked_ns < GATHER_NS // 2
+                if now - asked_ns > DOZE_NS:
+                    asked_ns = now
+                    events = poll(0.0, EVENTS_A_TURN)
+            if now >= pacer.due_ns:
+                pacer.fire()
+                near = False
+            for fd, mask in events:
+                if now_ns() >= pacer.due_ns:
+                    pacer.fire()
+                handler = handlers.get(fd)
+                if handler is not None:
+                    handler(mask)
+            if len(events) < EVENTS_A_TURN:
+                # What is not among the events was not ready when the set was asked, and what was among them has been read.
+                self.quiet_ns = asked_ns - MARGIN_NS
+            if intake is not None and intake.queue and intake.slice(now):
+                wait_s = 0.0  # more is overdue: look at the sockets, then go on
+            else:
+                wait_s = max(0.0, (until - now) / 1e9)
+            now = now_ns()
+            if near and not events:
+                self.awake_ns += now - woke
+            near = pacer.due_ns - now <= pacer.lead_ns
+            if near:
+                wait_s = 0.0
+            self._wakes += 1
+            if not self._wakes & LAG_SAMPLE:
+                self._lags_ns.append(now - woke)
+            woke = now
+            # An arrival that is near is seen out, but arrivals without end must not keep the loop from its turn.
+            if now >= until + pacer.lead_ns or (not near and (now >= until or not events)):
+                break
+        # The timer of an arrival that is near has fired already: if this turn was held up until its end, the next one must be asked for.
+        if near or (intake is not None and intake.queue and now - intake.queue[0].queued_ns >= HOLD_NS):
+            self.wake()
+
+    def _may_gather(self, now_ns: int) -> bool:
+        """Only where the kernel keeps the time meanwhile. Twice as long is left until the next arrival, because a sleep may take
+        longer than it was asked to."""
+        if not clock.KERNEL_STAMPS or now_ns - self.shared_ns <= CALM_NS:
+            return False
+        return self._pacer.due_ns - self._pacer.lead_ns - now_ns > 2 * GATHER_NS
+
+    def close(self) -> None:
+        self._loop.remove_reader(self._epoll.fileno())
+        self._epoll.close()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from console import endpoint
@@ -46,12 +47,15 @@ def prepare_comparison(source: str | None, flags: Mapping[str, str], targets: li
 
 
 def planned(read: Scenario) -> Prepared:
-    simulators = {name: endpoint.checked(options) for name, options in read.simulators.items()}
-    return Prepared(read, plan.make(read, NO_RUN), simulators)
+    return Prepared(read, plan.make(read, NO_RUN), simulators_of(read))
 
 
-def with_own_noise(prepared: Prepared, seed: int) -> Prepared:
-    """The same with jitter of its own for the built-in endpoint, which starts anew with every run and would else repeat itself: with the
-    same arrivals a run would be the run before over again, and no evidence. A seed that the scenario gives stays.
+def simulators_of(read: Scenario, repetition: int = 1) -> Mapping[str, Mapping[str, Any]]:
+    """Options of the built-in endpoints. Each starts anew with every run, so its jitter is drawn from the run's seed, its target's name and
+    the repetition's number: with the same noise again a run would be the run before over again, and two targets one. A seed that the
+    scenario gives stays. Raises ScenarioError.
     """
-    return replace(prepared, simulators={n: {"seed": seed} | dict(o) for n, o in prepared.simulators.items()})
+    return {
+        name: endpoint.checked({"seed": zlib.crc32(f"noise {read.seed} {name} {repetition}".encode())} | dict(options))
+        for name, options in read.simulators.items()
+    }

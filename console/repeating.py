@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from console import drive, exits, repeated
 from console.drive import Finished
-from console.prepare import NO_RUN, Prepared, with_own_noise
+from console.prepare import NO_RUN, Prepared, simulators_of
 from generator import repetition, run_dir
 from generator.errors import OpenloopError, RunFolderError
 from generator.planning import plan
@@ -121,12 +121,12 @@ def _nth(prepared: Prepared, which: Repetition, finished: list[Finished]) -> Pre
     budget = planned.plan.budget_usd
     if budget is not None:
         budget = max(0.0, budget - _spent_usd(finished))
-    nth = replace(
+    return replace(
         prepared,
         scenario=read,
         planned=replace(planned, plan=replace(planned.plan, repetition=which, budget_usd=budget)),
+        simulators=simulators_of(read, which.number),
     )
-    return with_own_noise(nth, which.number)
 
 
 def _reseeded(read: Scenario, seed: int) -> Scenario:

@@ -14,8 +14,9 @@ Row = dict[str, Any]
 
 
 def render(report: Row) -> str:
-    """One suite named by the run's id. A broken INVALID rule or threshold fails, a threshold without enough data is an error; a broken WARN or WITHHELD rule is told in the
-    case's output, for the run is believed in spite of it. XML 1.0 has no control characters: they come out as escapes.
+    """One suite named by the run's id. A broken INVALID rule or threshold fails; a threshold without enough data is an error; a broken
+    WARN or WITHHELD rule is told in the case's output, for the run is believed in spite of it. XML 1.0 has no control characters:
+    they come out as escapes.
     """
     run = report["run"]
     suites = ET.Element("testsuites")

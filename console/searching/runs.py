@@ -44,7 +44,7 @@ def execute(
     """Raises what ``prepare.prepared`` and ``drive.run`` raise."""
     step = step_of(base, goal, order)
     scenario = asked.scenario_of(base, run_id, order.seed, step, left_usd)
-    return drive.run(prepare.with_own_noise(prepare.planned(scenario), order.seed), folder, run_id, watch)
+    return drive.run(prepare.planned(scenario), folder, run_id, watch)
 
 
 def done(order: Order, finished: Finished, elapsed_s: float) -> Done:

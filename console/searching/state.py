@@ -18,8 +18,8 @@ FORMAT = 1
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """``begun``: the run that is under way, or was when the search died; ``begun_at``: since when, RFC 3339. ``forgiven``: so many runs were there when it was last resumed.
-    ``end``: how it ended, None while it goes on.
+    """``begun``: the run that is under way, or was when the search died; ``begun_at``: since when, RFC 3339. ``forgiven``: so many
+    runs were there when it was last resumed. ``end``: how it ended, None while it goes on.
     """
 
     search_id: str

@@ -39,6 +39,8 @@ class ChoicesDecoder(EventDecoder):
         self._reasoned = False  # a row of reasoning was seen, so that reasoning tokens are visible ones
         self._counted: int | None = 0  # visible tokens that usage told up to here; None once a row came without usage
 
+    # -- what an API adds ----------------------------------------------------------------------------------------------
+
     def _payload(self, choice: dict[str, Any], whole: bool) -> tuple[int | None, int]:
         """Kind and characters of what a choice carries, (None, 0) if nothing. ``whole``: of a document, not of a chunk."""
         raise NotImplementedError
@@ -46,6 +48,8 @@ class ChoicesDecoder(EventDecoder):
     def _place(self, choice: dict[str, Any]) -> Place:
         """Where the choice has its text, if that is all that it carries; else NOWHERE."""
         raise NotImplementedError
+
+    # -- what both share -----------------------------------------------------------------------------------------------
 
     def _event(self, data: bytes, name: bytes, t_ns: int, read_index: int, exact: bool) -> bool:
         chunk = self._open(data, name)

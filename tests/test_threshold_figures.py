@@ -8,7 +8,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from analysis import database, thresholds
+from analysis import catalog, database, thresholds
 from console import cli
 from generator.thresholds import Rule
 from tests import fabricate
@@ -226,6 +226,23 @@ def test_a_rule_hears_of_its_own_requests_alone(
     with database.open_runs([fabricate.RunDir(shared)]) as connection:
         (found,) = thresholds.judge(connection, [Rule(text, (0,), **about)])
     assert found["figure"] == (None if figure is None else pytest.approx(figure))
+
+
+def test_fluidity_is_judged_by_the_deadlines_of_the_report(tmp_path: Path) -> None:
+    """Answers that are slow, and wholly fluent by the run's own deadlines, keep a rule on fluidity: the two cannot differ."""
+    answers = [fabricate.answer(n, at_ms=100.0 * n, ttft_ms=900, gaps_ms=(90.0, 90.0)) for n in range(20)]
+    run = fabricate.write(
+        tmp_path / "run-1",
+        steps=[fabricate.step(0)],
+        requests=[row for row, _ in answers],
+        tokens=[token for _, tokens in answers for token in tokens],
+        slo={"fluidity": 0.9, "fluidity_first_ms": 1000.0, "fluidity_next_ms": 100.0},
+    )
+    with database.open_runs([run]) as connection:
+        (summary,) = catalog.run(connection, "fluidity_summary").dicts()
+        (found,) = thresholds.judge(connection, ["mean(fluidity) >= 90%"])
+    assert found["figure"] == summary["mean_fluidity"] == 1.0
+    assert found["holds"]
 
 
 def test_a_rule_of_some_steps_says_nothing_of_others(known: Path) -> None:

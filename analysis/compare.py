@@ -57,6 +57,10 @@ class Side:
     place: NDArray[np.int64]
     columns: dict[str, NDArray[np.float64]]
 
+    def known(self, column: str) -> set[int]:
+        """The turns in which it has a value of ``column``."""
+        return {int(turn) for turn in np.unique(self.turn[~np.isnan(self.columns[column])])}
+
     def sample(self, column: str, turns: Sequence[int]) -> Sample:
         """Known values; in the blocks of ``turns``, or in one block where there are none."""
         values = self.columns[column]
@@ -160,12 +164,12 @@ def weigh(
     kind: Kind, baseline: str, others: list[str], pairs: list[tuple[str, str, Side, Side]], turned: list[list[int]]
 ) -> Row:
     """Every figure of each pair (arm, load, the baseline's side, the arm's), and which are shown, over all together. ``turned``: for each
-    pair the turns that both took, empty where nothing is paired.
+    pair the turns that both took, empty where nothing is paired. A turn in which one side has no value of a metric is in none of its figures.
     """
     rows: list[tuple[Row, Difference | None]] = []
     for (arm, load, a, b), turns in zip(pairs, turned, strict=True):
-        for metric, figure, found in _figures(a, b, turns):
-            rows.append(({"arm": arm, "load": load, "metric": metric, "figure": figure, "turns": len(turns)}, found))
+        for metric, figure, paired, found in _figures(a, b, turns):
+            rows.append(({"arm": arm, "load": load, "metric": metric, "figure": figure, "turns": paired}, found))
     levels = iter(discovery.adjusted([d.p_value for _, d in rows if d is not None]))
     tests = sum(d is not None for _, d in rows)
     told = [row | _row(row["metric"], d, next(levels) if d is not None else None, tests) for row, d in rows]
@@ -178,28 +182,29 @@ def weigh(
     }
 
 
-def _figures(a: Side, b: Side, turns: list[int]) -> Iterator[tuple[str, str, Difference | None]]:
-    for metric in LATENCIES:
-        samples = (a.sample(metric, turns), b.sample(metric, turns))
-        if not (samples[0].n and samples[1].n):
+def _figures(a: Side, b: Side, turns: list[int]) -> Iterator[tuple[str, str, int, Difference | None]]:
+    """(metric, figure, turns that it is of, difference), of what both sides know at all."""
+    for column in (*LATENCIES, "ok", "good", "cost_usd"):
+        if not (a.sample(column, turns).n and b.sample(column, turns).n):
             continue
-        for name, p in QUANTILES.items():
-            yield metric, name, difference.of_quantile(*samples, p, _order(a, b, samples[0]))
-    for metric in ("ok", "good"):
-        samples = (a.sample(metric, turns), b.sample(metric, turns))
-        if samples[0].n and samples[1].n:
-            yield f"{metric}_share", "share", difference.of_share(*samples, _order(a, b, samples[0]))
-    samples = (a.sample("cost_usd", turns), b.sample("cost_usd", turns))
-    if samples[0].n and samples[1].n:
-        yield "cost_usd", "mean", difference.of_mean(*samples, _order(a, b, samples[0]))
+        both = a.known(column) & b.known(column)
+        own = [turn for turn in turns if turn in both]
+        # Too few to be paired: as single requests, what drifts over the run would look like a difference.
+        missing = bool(turns) and len(own) < LEAST_BLOCKS
+        samples = (a.sample(column, own), b.sample(column, own))
+        first = _order(a, b, own)
+        if column in LATENCIES:
+            for name, p in QUANTILES.items():
+                yield column, name, len(own), None if missing else difference.of_quantile(*samples, p, first)
+        elif column == "cost_usd":
+            yield column, "mean", len(own), None if missing else difference.of_mean(*samples, first)
+        else:
+            yield f"{column}_share", "share", len(own), None if missing else difference.of_share(*samples, first)
 
 
-def _order(a: Side, b: Side, sample: Sample) -> list[bool]:
-    """Whether b came before a, of each block of ``sample``; empty where it is one."""
-    blocks = sample.blocks()
-    if len(blocks) < 2:
-        return []
-    return [bool(b.place[b.turn == t].min(initial=9) < a.place[a.turn == t].min(initial=9)) for t in blocks]
+def _order(a: Side, b: Side, turns: list[int]) -> list[bool]:
+    """Whether b came before a, of each of ``turns``, in which both have requests."""
+    return [bool(b.place[b.turn == turn].min() < a.place[a.turn == turn].min()) for turn in turns]
 
 
 def _row(metric: str, found: Difference | None, level: float | None, tests: int) -> Row:

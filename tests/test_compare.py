@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from fabricate import RUN, START_NS, S, answer, beat, manifest, step, write
 from report_runs import HOSTILE, compared, judged, small
 
-from analysis import database
+from analysis import compare, database
 from analysis.differences import discovery
 from analysis.report import comparison, html, text
 from console import compared as apart
@@ -283,3 +284,38 @@ def test_turns_of_an_interrupted_run_that_one_side_lacks_are_left_out(tmp_path):
     assert median["turns"] == 4
     assert median["n"] == [160, 160]
     assert run.read_manifest()["run_id"] == RUN
+
+
+def sides(drift: float, blocks: int, *, answered: int) -> tuple[compare.Side, compare.Side]:
+    """Two like targets in turns, both slower by ``drift`` each time that one has its turn; of the second nothing is ok from turn ``answered`` on."""
+    rng = np.random.default_rng(11)
+    made = []
+    for arm in range(2):
+        turn = np.repeat(np.arange(blocks), 200)
+        place = np.where(turn % 2 == arm, 1, 2)
+        ttft = 100 * rng.lognormal(0, 0.1, len(turn)) * (1 + drift * (2 * turn + place) / 2)
+        ok = np.where((arm == 1) & (turn >= answered), 0.0, 1.0)
+        columns = dict.fromkeys(("tpot_ms", "e2e_ms", "good", "cost_usd"), np.full(len(turn), np.nan))
+        made.append(compare.Side(turn, place, columns | {"ok": ok, "ttft_ms": np.where(ok > 0, ttft, np.nan)}))
+    return made[0], made[1]
+
+
+def test_a_turn_in_which_one_side_has_no_answer_is_in_neither_s_latencies():
+    """Both drift alike and one stops answering for the last two turns of ten: what only the other saw of the drift is no difference."""
+    a, b = sides(0.04, 10, answered=8)
+    found = compare.weigh("in turns", "a", ["b"], [("b", "s", a, b)], [list(range(10))])
+    median = figure(found, "ttft_ms", "p50")
+    assert median["verdict"] == "no difference shown"
+    assert median["turns"] == 8
+    assert median["n"] == [1600, 1600]
+    share = figure(found, "ok_share", "share")
+    assert (share["turns"], share["n"]) == (10, [2000, 2000])
+    assert share["difference"] == pytest.approx(-0.2)
+
+
+def test_turns_too_few_to_be_paired_compare_nothing():
+    """Three turns with answers from both: unpaired, the drift would be taken for a difference. Not enough data, however many requests."""
+    a, b = sides(0.04, 10, answered=3)
+    found = compare.weigh("in turns", "a", ["b"], [("b", "s", a, b)], [list(range(10))])
+    median = figure(found, "ttft_ms", "p50")
+    assert (median["turns"], median["verdict"], median["difference"]) == (3, "not enough data", None)

@@ -40,7 +40,7 @@ class Difference:
 
 
 def of_quantile(a: Sample, b: Sample, p: float, b_first: Sequence[bool] = ()) -> Difference | None:
-    """None where there are too few requests to bound the quantile."""
+    """None where there are too few requests to bound the quantile; here and below also where ``b_first`` asks for pairs that are not there."""
     return _joined(a, b, within.quantile(a, b, p), b_first, lambda values: np.quantile(values, p))
 
 
@@ -59,13 +59,16 @@ def _joined(
     b_first: Sequence[bool],
     figure: Callable[[Values], float | np.floating],
 ) -> Difference | None:
-    """The wider of two intervals: of single requests, and of blocks. Either may be the smaller by chance, so neither is trusted alone."""
-    if inside is None:
+    """The wider of two intervals: of single requests, and of blocks. Either may be the smaller by chance, so neither is trusted alone.
+
+    None also where blocks were to be paired (``b_first`` [blocks]) and the sides have not the same ones, or too few.
+    """
+    between = jackknife(a, b, b_first, figure) if len(b_first) else None
+    if inside is None or (len(b_first) and between is None):
         return None
     low, high = inside.low, inside.high
     p_value = two_sided(inside.difference, inside.error, inside.dof)
     error, dof, from_blocks = inside.error, inside.dof, False
-    between = jackknife(a, b, b_first, figure) if len(b_first) else None
     if between is not None:
         p_value = max(p_value, two_sided(inside.difference, between.error, between.dof))
         reach, narrow = student_ppf(0.975, between.dof) * between.error, (high - low) / 2

@@ -3,8 +3,8 @@
 -- grain: run_id, step_id
 -- column: run_id, step_id, name [-] the step
 -- column: window_s [s] length of the measurement window
--- column: offered_rps [requests/s] arrivals that fell into the window, over it: in an open loop by the schedule, in a closed one as slots
---   fell free
+-- column: offered_rps [requests/s] arrivals that fell into the window, over it, dropped and lost ones included: in an open loop by the
+--   schedule, in a closed one as slots fell free
 -- column: achieved_rps [requests/s] sent inside the window, over it
 -- column: ok_rps [requests/s] ended ok inside the window, over it
 -- column: achieved_share [-] achieved / offered; NULL when nothing was offered
@@ -16,10 +16,17 @@ WITH parts AS (
         w.step_id,
         count(*) FILTER (WHERE r.scheduled_ns >= w.window_start_ns AND r.scheduled_ns < w.window_end_ns) AS offered,
         -- A request of an earlier step may still be in flight here, so each is laid over every window of its run.
-        sum(greatest(0, least(r.done_ns, w.window_end_ns) - greatest(r.sent_ns, w.window_start_ns))) FILTER (WHERE r.sent_ns IS NOT NULL)
+        sum(greatest(0, least(r.done_ns, w.window_end_ns) - greatest(r.sent_ns, w.window_start_ns)))
+            FILTER (WHERE r.sent_ns IS NOT NULL AND r.done_ns IS NOT NULL)
         / 1e9 AS flight_s
     FROM step_windows AS w
-    JOIN requests AS r ON w.run_id = r.run_id AND r.step_id >= 0 AND r.scheduled_ns < w.window_end_ns AND r.done_ns >= w.window_start_ns
+    JOIN requests AS r
+        ON
+            w.run_id = r.run_id
+            AND r.step_id >= 0
+            AND r.scheduled_ns < w.window_end_ns
+            -- What was dropped or lost has no end; it was due all the same.
+            AND coalesce(r.done_ns, r.scheduled_ns) >= w.window_start_ns
     GROUP BY w.run_id, w.step_id
 )
 

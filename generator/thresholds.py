@@ -86,7 +86,12 @@ def parse(text: str) -> Threshold:
         raise ValueError(f"{text!r}: unknown statistic {statistic!r}; nearest: {near[0]!r}")
     _known(text, metric, (*LATENCIES, FLUIDITY))
     value = units.share(_number(limit)) if metric == FLUIDITY else units.duration_ns(limit) / 1e6
-    return Threshold(text, statistic, metric, cast("Operator", operator), value)
+    rule = Threshold(text, statistic, metric, cast("Operator", operator), value)
+    # So near to an end that floating point cannot tell it from one is the end, too: p0, and p99.9 with twenty nines.
+    if (p := rule.probability) is not None and max(p, 1 - p) == 1:
+        extreme, instead = ("largest", "max") if p > 0.5 else ("smallest", "min")
+        raise ValueError(f"{text!r}: {statistic} is the {extreme} of all; write {instead}({metric})")
+    return rule
 
 
 LIVE = ("ttft", "ttft_wire", "tpot", "ntpot", "e2e", "lateness")

@@ -88,8 +88,9 @@ def _figure(text: str, word: str) -> Figure:
             raise ValueError(f"{text!r}: {statistic} is of nothing else; write {statistic}")
         return Figure("attainment", "") if statistic == "attainment" else Figure("rate", "goodput")
     percentile = _PERCENTILE.match(statistic)
-    if percentile and not 0 < float(percentile[1]) / 100 < 1:
-        extreme = "largest" if float(percentile[1]) else "smallest"
+    p = float(percentile[1]) / 100 if percentile else 0.5
+    if max(p, 1 - p) == 1:
+        extreme = "largest" if p > 0.5 else "smallest"
         raise ValueError(f"{text!r}: {statistic} is the {extreme} of so many, which has no interval; p50(ttft) has")
     if not percentile and statistic not in ("mean", "rate"):
         near = difflib.get_close_matches(statistic, _STATISTICS, 1, 0.0)

@@ -38,6 +38,10 @@ def test_rules(text, rule):
         ("p99(ttft) = 1s", "a rule such as"),
         ("p99 < 1s", r"p99 of what\? Write p99\(ttft\)"),
         ("p999(ttft) < 1s", "unknown statistic 'p999'; nearest: 'p99'"),
+        ("p0(ttft) < 1s", r"p0 is the smallest of all; write min\(ttft\)"),
+        ("p00.0(fluidity) > 1%", r"write min\(fluidity\)"),
+        ("p0.00000000000000000001(ttft) < 1s", r"write min\(ttft\)"),
+        ("p99.99999999999999999999(ttft) < 1s", r"is the largest of all; write max\(ttft\)"),
         ("average(ttft) < 1s", "unknown statistic 'average'; nearest"),
         ("p99(ttfb) < 1s", "unknown word 'ttfb'; nearest: 'ttft'"),
         ("share(limited) < 1%", "unknown word 'limited'; nearest: 'rate_limited'"),
@@ -72,7 +76,7 @@ def test_what_holds(text, figure, held):
 
 
 WORDS = st.sampled_from(
-    ("p99", "p99.9", "p100", "mean", "max", "share", "rate", "attainment", "goodput", "(", ")", "ttft", "fluidity", "rate_limited", "failed",
+    ("p99", "p99.9", "p0", "p100", "mean", "max", "share", "rate", "attainment", "goodput", "(", ")", "ttft", "fluidity", "rate_limited", "failed",
      "goodput", "<", "<=", ">=", "=", "800ms", "1%", "0.5", "18/s", "-1", "nan", "1e999", " ")
 )  # fmt: skip
 

@@ -9,14 +9,16 @@ from typing import Any
 import pytest
 import search_targets
 
+from analysis import database
 from analysis.report import search_html, searched
-from analysis.searching import answer
+from analysis.searching import answer, observe
 from analysis.searching.part import Done, Goal, Limits, Order
 from console import cli, exits
 from console.searching import asked, driving, opening, runs, state
 from generator.errors import RunFolderError, ScenarioError
 from generator.names import USUAL_ATTAINMENT
 from generator.scenario import reading
+from tests import fabricate
 
 PROGRAM = "import sys; from console.cli import main; sys.exit(main(sys.argv[1:]))"
 
@@ -360,3 +362,13 @@ def test_errors_come_out_as_messages(file: Path, tmp_path: Path, capsys: pytest.
     assert "no slo: a search needs one to meet" in capsys.readouterr().err
     assert cli.main(["search", "--resume", "x", "--runs-dir", str(tmp_path)]) == exits.WRONG
     assert "no such search" in capsys.readouterr().err
+
+def test_what_was_dropped_is_a_miss_and_no_backlog(tmp_path: Path) -> None:
+    """Dropped arrivals were never in flight: counted there for ever, a few of them looked like a queue that grows."""
+    never = {"outcome": "dropped", "sent_ns": None, "first_byte_ns": None, "headers_ns": None, "done_ns": None}
+    rows = [fabricate.request(n, at_ms=100.0 * n, **(never if n % 20 == 19 else {})) for n in range(400)]
+    run = fabricate.write(tmp_path / "run", steps=[fabricate.step(0, duration_s=40.0)], requests=rows)
+    with database.open_runs([run]) as connection:
+        sample, flow, due = observe.observe(connection)
+    assert (due, sample.misses, sample.growing) == (400, 20, False)
+    assert flow.in_flight == pytest.approx(0.95, rel=0.02)

@@ -29,7 +29,9 @@ def observe(con: DuckDBPyConnection) -> tuple[Sample, Flow, int]:
     """Of the only run that is open, which has one step: (what it says of its load, its flow, requests that were due at all)."""
     rows = catalog.query(
         con,
-        "SELECT used, phase = 'main', scheduled_ns / 1e9, coalesce(sent_ns, scheduled_ns) / 1e9, done_ns / 1e9 "
+        # Neither sent nor ended was dropped or lost: it was due, and in flight never. One that found no connection was on its way to one.
+        "SELECT used, phase = 'main', scheduled_ns / 1e9, "
+        "coalesce(sent_ns, CASE WHEN done_ns IS NOT NULL THEN scheduled_ns END) / 1e9, done_ns / 1e9 "
         "FROM slo_used ORDER BY scheduled_ns, request_id",
     ).rows
     (window,) = catalog.query(con, "SELECT window_start_ns / 1e9, window_end_ns / 1e9 FROM step_windows").rows
@@ -39,8 +41,9 @@ def observe(con: DuckDBPyConnection) -> tuple[Sample, Flow, int]:
     if not main.any() or start_s is None or end_s is None:
         return sample(np.empty(0), np.empty(0)), Flow(None, None, None), len(rows)
     due = table[main, 2]
-    held = sample(table[main, 0], in_flight_at(due, table[:, 3], table[:, 4]))
-    return held, flow(table[:, 3], table[:, 4], float(start_s), float(end_s)), len(rows)
+    sent, done = table[~np.isnan(table[:, 3]), 3:].T
+    held = sample(table[main, 0], in_flight_at(due, sent, done))
+    return held, flow(sent, done, float(start_s), float(end_s)), len(rows)
 
 
 def in_flight_at(when: Instants, sent: Instants, done: Instants) -> Instants:

@@ -129,7 +129,7 @@ def closed(setting: Setting, order: Order) -> Done:
     ended = np.sort(np.array(last))[slots : total - slots]
     x_rps = float((len(ended) - 1) / (ended[-1] - ended[0]))
     held = Sample(total, int(np.count_nonzero(used > 1)), 1.0, growing=False)
-    return Done("", "ladder", order.load, 0, 0, held, total, max(last), x_rps=x_rps)
+    return Done("", "ladder", order.load, 0, 0, held, total, max(last), x_rps=x_rps, ok_rps=x_rps)
 
 
 def attainment(setting: Setting, rate_rps: float, requests: int, seed: int) -> float:

@@ -39,6 +39,7 @@ def run(order: Order, curve: Curve, number: int, *, capacity_rps: float = 100.0,
         n,
         (order.window_s or 1.0) + order.warmup_s,
         x_rps=x_rps,
+        ok_rps=x_rps,
         latency_s=order.load / x_rps if order.kind == "ladder" else 0.1,
         in_flight=order.load if order.kind == "ladder" else x_rps * 0.1,
     )

@@ -98,10 +98,21 @@ def test_in_flight_is_who_was_sent_and_did_not_end(spans: list[tuple[float, floa
 def test_flow_of_a_full_closed_loop_obeys_little() -> None:
     """Four slots, each busy all the time for 0.5 s a request: 8 a second, 0.5 s each, 4 in flight."""
     sent = np.concatenate([np.arange(0, 20, 0.5) + k * 0.1 for k in range(4)])
-    found = flow(sent, sent + 0.5, 0.0, 20.0)
+    found = flow(sent, sent + 0.5, np.full(len(sent), True), 0.0, 20.0)
     assert found.x_rps == pytest.approx(8, rel=0.03)
+    assert found.ok_rps == found.x_rps
     assert found.latency_s == pytest.approx(0.5)
     assert found.in_flight == pytest.approx(4, rel=0.03)
+
+
+def test_what_is_refused_is_no_throughput() -> None:
+    """Ten answers a second and a refusal each 5 ms: 210 requests end a second, which is Little's X, and the target does ten."""
+    answered, refused = np.arange(0, 20, 0.1), np.arange(0, 20, 0.005)
+    sent = np.concatenate([answered, refused])
+    done = np.concatenate([answered + 0.4, refused + 0.005])
+    found = flow(sent, done, np.arange(len(sent)) < len(answered), 0.0, 20.0)
+    assert found.x_rps == pytest.approx(210, rel=0.03)
+    assert found.ok_rps == pytest.approx(10, rel=0.03)
 
 
 # -- verdicts ------------------------------------------------------------------------------------------------------------------
@@ -203,9 +214,8 @@ def test_tails_are_the_binomial_law(n: int, share: float, data: st.DataObject) -
 
 def rung(slots: int, x_rps: float, misses: int = 0, latency_s: float | None = None) -> Done:
     known = slots / x_rps if latency_s is None else latency_s
-    return Done(
-        "r", "ladder", slots, 0, 0, held(100, misses), 100, 1.0, x_rps=x_rps, latency_s=known, in_flight=float(slots)
-    )
+    flow = {"x_rps": x_rps, "ok_rps": x_rps, "latency_s": known, "in_flight": float(slots)}
+    return Done("r", "ladder", slots, 0, 0, held(100, misses), 100, 1.0, **flow)
 
 
 def test_the_ladder_climbs_while_it_gains() -> None:
@@ -224,6 +234,18 @@ def test_the_capacity_is_the_highest_throughput() -> None:
     assert found == ladder.Capacity(70, 70)
     assert ladder.capacity([rung(4, 40, misses=50)], 0.95) == ladder.Capacity(40, None)
     assert ladder.capacity([], 0.95) is None
+
+
+def test_refusals_are_no_capacity() -> None:
+    """A target that does 40 a second and refuses the rest at once: the rung with most refusals gains nothing, and is no place to begin at."""
+    refused = dataclasses.replace(rung(8, 620, misses=40), ok_rps=40.0)
+    assert ladder.next_slots([rung(4, 40), refused]) is None
+    assert ladder.capacity([rung(4, 40), refused], 0.95) == ladder.Capacity(40, 40)
+    assert ladder.capacity([dataclasses.replace(refused, ok_rps=0.0)], 0.95) is None
+    goal = Goal("rate", 0.95, 1)
+    move = next_move(goal, Limits(), [rung(4, 40), refused])
+    assert move.kind == "probe"
+    assert move.load == pytest.approx(36)
 
 
 def test_little_is_checked() -> None:
@@ -350,7 +372,7 @@ def test_a_limit_ends_the_search_before_it_is_crossed(limits: Limits, end: str) 
 
 def test_nothing_answered_is_no_capacity() -> None:
     """A ladder without a throughput ends the search: there is nothing to guess from."""
-    dead = dataclasses.replace(rung(4, 1.0, misses=100), x_rps=None)
+    dead = dataclasses.replace(rung(4, 1.0, misses=100), x_rps=None, ok_rps=None)
     assert next_move(GOAL, FREE, [dead]) == Ending("nothing")
 
 

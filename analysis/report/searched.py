@@ -109,7 +109,7 @@ def trial_line(goal: Goal, trial: Trial) -> str:
 def ladder_line(rung: Done) -> str:
     ratio = ladder.little(rung)
     return (
-        f"ladder {rung.load:g} slots: {number(rung.x_rps)} requests/s · {seconds(rung.latency_s)} each · "
+        f"ladder {rung.load:g} slots: {number(rung.ok_rps)} ok/s of {number(rung.x_rps)} requests/s · {seconds(rung.latency_s)} each · "
         f"{share(rung.sample.attainment)} good · N/(X·R) {NOTHING if ratio is None else f'{ratio:.2f}'}"
     )
 
@@ -139,7 +139,7 @@ def render(found: Row, *, width: int = 116, colour: bool = False) -> str:
     return console.text()
 
 
-LADDER_HEADINGS = ("slots", "requests/s", "in flight s", "good", "N/(X·R)", "run")
+LADDER_HEADINGS = ("slots", "requests/s", "ok/s", "in flight s", "good", "N/(X·R)", "run")
 PROBE_HEADINGS = ("probe", "load", "verdict", "good", "surely from", "to", "requests", "worth", "runs", "took")
 
 
@@ -148,6 +148,7 @@ def ladder_rows(found: Row) -> list[tuple[str, ...]]:
         (
             f"{r['slots']:g}",
             number(r["x_rps"]),
+            number(r["ok_rps"]),
             number(r["latency_s"]),
             share(r["attainment"]),
             NOTHING if r["little"] is None else f"{r['little']:.2f}",

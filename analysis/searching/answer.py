@@ -66,6 +66,7 @@ def _rung(done: Done, goal: Goal) -> Row:
         "attainment": done.sample.attainment,
         "meets": done.sample.attainment is not None and done.sample.attainment >= goal.target,
         "x_rps": done.x_rps,
+        "ok_rps": done.ok_rps,
         "latency_s": done.latency_s,
         "in_flight": done.in_flight,
         "little": ladder.little(done),

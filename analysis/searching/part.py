@@ -60,8 +60,8 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """A run that is over. ``sent``: all requests that it cost, probes and warm-up included. ``x_rps``, ``latency_s`` and ``in_flight`` are
-    measured each for itself: completed a second, mean time in flight, mean number in flight. ``reasons``: why it is INVALID, none if it is
+    """A run that is over. ``sent``: all requests that it cost, probes and warm-up included. ``x_rps``, ``ok_rps``, ``latency_s`` and
+    ``in_flight`` are measured each for itself: completed a second, ended ok a second, mean time in flight, mean number in flight. ``reasons``: why it is INVALID, none if it is
     not; ``cut``: it was ended before its time. ``planned_s``: the load's length where it was ordered; ``elapsed_s`` holds pause, start, drain
     and analysis, too.
     """
@@ -76,6 +76,7 @@ class Done:
     elapsed_s: float
     usd: float | None = None
     x_rps: float | None = None
+    ok_rps: float | None = None
     latency_s: float | None = None
     in_flight: float | None = None
     reasons: tuple[str, ...] = ()

@@ -74,6 +74,7 @@ def done(order: Order, finished: Finished, elapsed_s: float) -> Done:
         elapsed_s=elapsed_s,
         usd=spent,
         x_rps=flow.x_rps,
+        ok_rps=flow.ok_rps,
         latency_s=flow.latency_s,
         in_flight=flow.in_flight,
         reasons=reasons,

@@ -13,7 +13,7 @@ from generator.errors import RunFolderError
 from generator.run_dir import write_whole
 
 FILE = "search.json"
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True, slots=True)

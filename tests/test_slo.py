@@ -187,3 +187,25 @@ def test_attainments_interval_is_of_what_the_requests_are_worth(tmp_path: Path) 
     assert widths[1] == widths[2] > 0.1
     assert widths[1] / 1.6 < widths[4] < widths[1] / 1.2
     assert (apart["state"], together["state"]) == ("met", "undecided")
+
+@pytest.mark.parametrize("first_ms", [900.0, 1000.0])
+def test_the_interval_of_fluent_answers_is_attainments(tmp_path: Path, first_ms: float) -> None:
+    """The same 1,000 answers, one chunk each, apart and forty at a time: the interval is that of the attainment of the same limits, wide for
+    clumps, whether some were late or, within 1,000 ms, none was."""
+    clumped = np.repeat(np.random.default_rng(3).random(25), 40)
+    rows, chunks = [], []
+    for step_id, values in enumerate([np.random.default_rng(4).permutation(clumped), clumped]):
+        for number, seconds in enumerate(values):
+            row = fabricate.request(number, step_id, at_ms=10.0 * number)
+            rows.append(row)
+            chunks.append(fabricate.token(row, 0, row["scheduled_ns"] + int(seconds * fabricate.S)))
+    steps = [fabricate.step(n) for n in (0, 1)]
+    run = fabricate.write(
+        tmp_path / "r", steps=steps, requests=rows, tokens=chunks, slo={"ttft_ms": first_ms, "tpot_ms": 50}
+    )
+    with database.open_runs([run]) as con:
+        fluent = catalog.run(con, "fluidity_summary").dicts()
+        attained = catalog.run(con, "goodput").dicts()
+    apart, together = ((r["fluent_low"], r["fluent_high"]) for r in fluent)
+    assert [apart, together] == [(r["attainment_low"], r["attainment_high"]) for r in attained]
+    assert together[1] - together[0] > 3 * (apart[1] - apart[0])

@@ -5,8 +5,9 @@
 -- column: run_id, target [-] who was asked
 -- column: input_tokens_wanted, output_tokens_wanted [tokens] the cell: the steps that asked for these lengths, means where they vary
 -- column: windows [-] stretches of limit_window_s in which it throttled all along; with fewer than two there is no interval
--- column: admitted_rps, admitted_rps_low, admitted_rps_high [1/s] requests admitted in them: mean, and two standard errors to each side. It is
---   the refill rate of a token bucket whatever is offered, and of a window that is not longer than a stretch
+-- column: admitted_rps, admitted_rps_low, admitted_rps_high [1/s] requests admitted in them: mean, and its 95 % interval by Student's law, for
+--   few stretches say little of how much they vary. It is the refill rate of a token bucket whatever is offered, and of a window that is not
+--   longer than a stretch
 -- column: input_tps, input_tps_low, input_tps_high [tokens/s] input tokens of the admitted, alike; NULL where lengths are not known
 -- column: larger_tps, larger_tps_low, larger_tps_high [tokens/s] alike, charged max(max_tokens, input)
 -- column: asked_tps, asked_tps_low, asked_tps_high [tokens/s] alike, charged input + max_tokens
@@ -33,14 +34,16 @@ summed AS (
         input_tokens_wanted,
         output_tokens_wanted,
         count(*) AS windows,
+        -- Of one and of two degrees of freedom as they are: no series about the normal law reaches so far.
+        CASE windows WHEN 1 THEN NULL WHEN 2 THEN 12.706 WHEN 3 THEN 4.303 ELSE student_975(windows - 1) END / sqrt(windows) AS margin_sd,
         avg(admitted_rps) AS admitted_rps,
-        2 * stddev_samp(admitted_rps) / sqrt(count(*)) AS admitted_margin,
+        margin_sd * stddev_samp(admitted_rps) AS admitted_margin,
         avg(input_tps) AS input_tps,
-        2 * stddev_samp(input_tps) / sqrt(count(*)) AS input_margin,
+        margin_sd * stddev_samp(input_tps) AS input_margin,
         avg(larger_tps) AS larger_tps,
-        2 * stddev_samp(larger_tps) / sqrt(count(*)) AS larger_margin,
+        margin_sd * stddev_samp(larger_tps) AS larger_margin,
         avg(asked_tps) AS asked_tps,
-        2 * stddev_samp(asked_tps) / sqrt(count(*)) AS asked_margin
+        margin_sd * stddev_samp(asked_tps) AS asked_margin
     FROM rates
     GROUP BY ALL
 )

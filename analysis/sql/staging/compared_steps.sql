@@ -8,7 +8,13 @@
 -- column: turn [-] from 0: how many steps of its load and arm came before it; those of one turn stand side by side
 -- column: place [-] from 1: the order of the arms within the turn
 
-WITH said AS (
+WITH named AS (
+    -- Whole words alone are what a name says of the load: digits inside another word, such as a model's name, are not.
+    SELECT *, ' ' || coalesce(replace(name, ',', ' '), '') || ' ' AS words
+    FROM step_windows
+),
+
+said AS (
     SELECT
         run_id,
         step_id,
@@ -18,15 +24,15 @@ WITH said AS (
             name,
             nullif(
                 array_to_string(
-                    list_filter(string_split(cell, ','), lambda part: NOT contains(' ' || coalesce(name, '') || ' ', ' ' || split_part(part, '=', 2) || ' ')),
+                    list_filter(string_split(cell, ','), lambda part: NOT contains(words, ' ' || split_part(part, '=', 2) || ' ')),
                     ','
                 ),
                 ''
             ),
-            CASE WHEN NOT contains(coalesce(name, ''), format('{:g}/s', rate_rps)) THEN format('{:g}/s', rate_rps) END,
-            CASE WHEN NOT contains(coalesce(name, ''), concurrency::VARCHAR) THEN concurrency || ' slots' END
+            CASE WHEN NOT contains(words, format(' {:g}/s ', rate_rps)) THEN format('{:g}/s', rate_rps) END,
+            CASE WHEN NOT contains(words, format(' {} ', concurrency)) THEN concurrency || ' slots' END
         ) AS load
-    FROM step_windows
+    FROM named
 ),
 
 taken AS (

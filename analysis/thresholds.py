@@ -209,15 +209,24 @@ _GAPS_OF_SOME = """(
 
 
 def _icl(rule: Threshold, values: str) -> str:
-    """Gaps are kept as counts by the microsecond: the percentile is the least gap that enough gaps do not exceed."""
+    """Gaps are kept as counts by the microsecond: the percentile lies between the two of neighbouring ranks, as in ``icl_quantiles``."""
     if rule.statistic in STATISTICS:
         figure = {"mean": "sum(x * n) / sum(n)", "min": "min(x)", "max": "max(x)"}[rule.statistic]
         return f"SELECT step_id, {figure} FROM ({values}) GROUP BY step_id"
     return f"""
         WITH counted AS (SELECT step_id, x, sum(n) AS n FROM ({values}) GROUP BY step_id, x),
         ranked AS (
-            SELECT step_id, x, sum(n) OVER (PARTITION BY step_id ORDER BY x) AS up_to, sum(n) OVER (PARTITION BY step_id) AS gaps
+            SELECT
+                step_id, x, sum(n) OVER (PARTITION BY step_id ORDER BY x) AS up_to,
+                {rule.probability} * (sum(n) OVER (PARTITION BY step_id) - 1) AS rank
             FROM counted
+        ),
+        neighbours AS (
+            SELECT
+                step_id, any_value(rank) AS rank, min(x) FILTER (WHERE up_to > floor(rank)) AS below,
+                min(x) FILTER (WHERE up_to > ceil(rank)) AS above
+            FROM ranked
+            GROUP BY step_id
         )
-        SELECT step_id, min(x) FROM ranked WHERE up_to >= {rule.probability} * gaps GROUP BY step_id
+        SELECT step_id, below + (above - below) * (rank - floor(rank)) FROM neighbours
     """

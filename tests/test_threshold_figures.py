@@ -228,6 +228,18 @@ def test_a_rule_hears_of_its_own_requests_alone(
     assert found["figure"] == (None if figure is None else pytest.approx(figure))
 
 
+def test_percentiles_of_gaps_are_interpolated_as_the_reports_are(tmp_path: Path) -> None:
+    """Between gaps of 10 and 1,000 ms lies their median, in a rule as in the report; so for the requests of one workload."""
+    row, tokens = fabricate.answer(gaps_ms=(10.0, 1000.0), workload="chat")
+    run = fabricate.write(tmp_path / "run-1", steps=[fabricate.step(0)], requests=[row], tokens=tokens)
+    with database.open_runs([run]) as connection:
+        (reported,) = catalog.run(connection, "icl_percentiles").dicts()
+        rules = [Rule(f"p{p}(icl) < 1h", workload=only) for p in (50, 75) for only in (None, "chat")]
+        found = [f["figure"] for f in thresholds.judge(connection, rules)]
+    assert (reported["p50_ms"], reported["p75_ms"]) == (505.0, 752.5)
+    assert found == pytest.approx([505.0, 505.0, 752.5, 752.5])
+
+
 def test_fluidity_is_judged_by_the_deadlines_of_the_report(tmp_path: Path) -> None:
     """Answers that are slow, and wholly fluent by the run's own deadlines, keep a rule on fluidity: the two cannot differ."""
     answers = [fabricate.answer(n, at_ms=100.0 * n, ttft_ms=900, gaps_ms=(90.0, 90.0)) for n in range(20)]

@@ -2,6 +2,7 @@
 -- question: What did each request cost?
 -- grain: run_id, request_id
 -- column: run_id, request_id, step_id, target, phase, outcome [-] as in requests
+-- column: counted_phase [-] as phase in request_metrics: main is then who figures per request are of
 -- column: billed_input_tokens, billed_cached_tokens, billed_cache_write_tokens, billed_output_tokens [tokens] as the target counted them at the end of
 --   its answer; NULL where it did not, for then nobody knows what it bills
 -- column: input_usd [USD] input at its price; what was read from the cache or written to it at the price of that, where it has one
@@ -16,6 +17,7 @@ WITH counted AS (
         step_id,
         target,
         phase,
+        counted_phase(phase, cancel_planned) AS counted_phase,
         outcome,
         sent_ns,
         http_status,
@@ -51,6 +53,7 @@ SELECT
     step_id,
     target,
     phase,
+    counted_phase,
     outcome,
     input_tokens AS billed_input_tokens,
     CASE WHEN input_tokens IS NOT NULL THEN cached_tokens END AS billed_cached_tokens,

@@ -17,7 +17,7 @@ from wiring import Visit, Wiring, opened, target
 
 from generator.job import Target
 from generator.transport import intake
-from generator.transport.connection import SO_TIMESTAMPNS
+from generator.transport.socket import SO_TIMESTAMPNS
 
 
 def event(text: str, finish: str | None = None) -> bytes:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import gzip
 
 import pytest
-from pieces import ANSWER, CHUNKED_HEAD, TYPE, Site, apart, asked, chunked, run
-from wiring import Visit
+from pieces import ANSWER, CHUNKED, CHUNKED_HEAD, TYPE, Site, apart, asked, at, chunked, run
+from wiring import Visit, opened, target
 
 
 def _sized(body: bytes, *lines: bytes, status: bytes = b"200 OK") -> bytes:
@@ -80,5 +80,78 @@ def test_a_bound_on_the_head() -> None:
             stream = await asked(wiring, there)
             assert (wiring.closed[0][1], stream.failure.error_type) == ("stream_error", "http_framing")
             assert stream.bytes_received < 400_000
+
+    run(work())
+
+
+TRAILER = b"X-More: %b\r\n" % (b"y" * 500)
+FRAMING = {
+    "trailers": (b"0\r\n", TRAILER * 100),
+    "a trailer": (b"0\r\nX-More: ", b"y" * 60_000),
+    "an extension": (b"1;", b"y" * 60_000),
+}
+"""How an answer goes on that has no more payload, and how it never ends."""
+
+
+@pytest.mark.parametrize(
+    ("kind", "what"), [*(("socket", what) for what in FRAMING), ("aiohttp", "trailers"), ("aiohttp", "a trailer")]
+)
+def test_a_bound_on_framing(kind: str, what: str) -> None:
+    """What is no payload is cut soon after max_response_bytes, too; aiohttp has bounds of its own on trailers, far below."""
+    begin, more = FRAMING[what]
+
+    async def play(visit: Visit) -> None:
+        await visit.write(CHUNKED_HEAD + chunked(ANSWER[:200]), begin)
+        while True:
+            visit.writer.write(more)
+            await visit.writer.drain()
+
+    async def work() -> None:
+        async with target(play) as (port, _):
+            there = at(port, max_response_bytes=500_000)
+            async with opened(kind, there) as wiring:
+                stream = await asked(wiring, there)
+            assert wiring.closed[0][1] in ("stream_error", "truncated")
+            assert stream.bytes_received < 1_000_000
+            assert kind == "aiohttp" or stream.failure.error_type == "response_too_large"
+
+    run(work())
+
+
+def test_a_bound_on_heads_before_the_head() -> None:
+    """Interim answers without end are a head without end."""
+
+    async def play(visit: Visit) -> None:
+        while True:
+            visit.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n" * 100)
+            await visit.writer.drain()
+
+    async def work() -> None:
+        async with target(play) as (port, _):
+            there = at(port)
+            async with opened("socket", there) as wiring:
+                stream = await asked(wiring, there)
+            assert (wiring.closed[0][1], stream.failure.error_type) == ("stream_error", "http_framing")
+            assert stream.bytes_received < 400_000
+
+    run(work())
+
+
+def test_trailers_are_no_headers() -> None:
+    """What follows the body says nothing of it, whether it was read with the head or after it, and none of it is kept."""
+    trailed = CHUNKED[:-2] + b"X-Request-Id: late\r\nX-Ratelimit-Limit-Requests: 7\r\n\r\n"
+    reads = [[trailed], [trailed[:-60], trailed[-60:]]]
+
+    async def play(site: Site, visit: Visit) -> None:
+        await apart(site.wiring, visit, *reads[visit.number])
+
+    async def work() -> None:
+        async with Site(play).open() as (wiring, there, visits):
+            for number in (1, 2):
+                stream = await asked(wiring, there, number)
+                assert wiring.closed[-1][1] == "ok"
+                assert [name for name, _ in stream.headers] == [b"content-type", b"transfer-encoding"]
+            assert len({visit.peer for visit in visits}) == 1
+            assert not wiring.transport.idle[0]._headers
 
     run(work())

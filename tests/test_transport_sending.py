@@ -135,22 +135,77 @@ def test_ipv6() -> None:
     run(work())
 
 
-def test_addresses_take_turns() -> None:
-    """New connections go round the addresses of the name; one that refuses goes to the end of the round."""
+async def prompt(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.readuntil(b"\r\n\r\n")
+    writer.write(SIZED)
 
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        writer.write(SIZED)
+
+def hosts(port: int, *last: int) -> list[Any]:
+    """The addresses 127.0.0.N, as a look-up of the target's name gives them."""
+    return [(socket.AF_INET, (f"127.0.0.{n}", port)) for n in last]
+
+
+def test_addresses_take_turns() -> None:
+    """New connections go round the addresses of the name."""
 
     async def work() -> None:
-        async with raw(serve, "0.0.0.0") as port:
+        async with raw(prompt, "0.0.0.0") as port:
             there = at(port, connections="per-request")
             async with opened("socket", there) as wiring:
-                wiring.transport._addresses = [(socket.AF_INET, (f"127.0.0.{i}", port)) for i in (1, 2)]
+                wiring.transport._addresses = hosts(port, 1, 2)
                 streams = [await asked(wiring, there, n) for n in range(1, 5)]
                 assert [s.remote_addr for s in streams] == ["127.0.0.1", "127.0.0.2"] * 2
-                wiring.transport.address_failed(("127.0.0.1", port))
-                assert [address[0] for _, address in wiring.transport._addresses] == ["127.0.0.2", "127.0.0.1"]
+
+    run(work())
+
+
+@pytest.mark.parametrize("listening", [1, 2, 3])
+def test_an_address_that_refuses_is_passed_over(listening: int) -> None:
+    """A name with several addresses of which one answers fails no request; what refused is not asked again before the next look-up."""
+    tried: list[str] = []
+
+    async def work() -> None:
+        async with raw(prompt, f"127.0.0.{listening}") as port:
+            there = at(port, connections="per-request")
+            async with opened("socket", there) as wiring:
+                wiring.transport._addresses = hosts(port, 1, 2, 3)
+                connect = wiring.transport._connect
+
+                def watched(*args: Any) -> Any:
+                    connection = connect(*args)
+                    tried.append(connection.address[0])
+                    return connection
+
+                wiring.transport._connect = watched
+                streams = [await asked(wiring, there, n) for n in range(1, 7)]
+                assert [outcome for _, outcome in wiring.closed] == ["ok"] * 6
+                assert {s.remote_addr for s in streams} == {f"127.0.0.{listening}"}
+                assert all(s.issued_ns <= s.connected_ns <= s.sent_ns for s in streams)
+                assert len(tried) <= 6 + 2, "each of the two others at most once"
+                await wiring.transport._resolve()
+                assert not wiring.transport._refused
+                assert wiring.transport.connections == 0
+
+    run(work())
+
+
+def test_all_addresses_refuse() -> None:
+    """Each is tried once, by every request anew, before it fails; the message names them all."""
+
+    async def work() -> None:
+        with socket.socket() as unused:
+            unused.bind(("0.0.0.0", 0))
+            port = unused.getsockname()[1]
+            there = at(port)
+            async with opened("socket", there) as wiring:
+                wiring.transport._addresses = [(socket.AF_INET, ("255.255.255.255", port)), *hosts(port, 1, 2)]
+                for number in (1, 2):
+                    stream = await asked(wiring, there, number)
+                    assert (wiring.closed[-1][1], stream.failure.error_type) == ("connect_error", "connect")
+                    assert stream.sent_ns is None
+                    for address in ("127.0.0.1", "127.0.0.2", "255.255.255.255"):
+                        assert stream.failure.error_message.count(f"{address} port {port}: ") == 1
+                assert wiring.transport.connections == 0
 
     run(work())
 

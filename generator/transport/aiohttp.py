@@ -3,7 +3,8 @@
 The same records as the socket transport makes, with these differences, each for want of a place to look:
 stamps are read in this process when a coroutine gets the bytes (``stamp_source`` is ``process``); ``first_byte_ns`` is
 ``headers_ns``; ``bytes_received`` leaves out the framing of chunks; ``connection_id`` and ``remote_addr`` stay NULL where the whole
-answer came with its head.
+answer came with its head; and ``max_response_bytes`` is held against payload alone: for heads and trailers aiohttp has bounds of its
+own, and what else is framing without end (a chunk's extension, interim answers) it keeps nothing of and leaves to the time limits.
 """
 
 from __future__ import annotations

@@ -23,9 +23,6 @@ from generator.transport.tls import TlsSession
 if TYPE_CHECKING:
     from generator.transport.socket import SocketTransport
 
-SO_TIMESTAMPNS = 35
-"""On 64-bit x86 and Arm Linux; Python has no name for it."""
-
 RECV_BYTES = 65_536
 HEAD_BYTES = 262_144
 ANCILLARY_BYTES = 64
@@ -65,6 +62,7 @@ class Connection:
         "idle_since_ns",
         "on_body",
         "stream",
+        "tried",
         "uses",
     )
 
@@ -75,8 +73,10 @@ class Connection:
         family: int,
         address: tuple[str, int],
         tls: TlsSession | None,
+        tried: dict[tuple[str, int], str],
     ) -> None:
         self._transport = transport
+        self.tried = tried  # addresses that refused its request before this one, and why
         self.connection_id = connection_id
         self.address = address
         self.stream: Stream | None = None
@@ -96,12 +96,9 @@ class Connection:
         self._close_delimited = False
         self._phase = _CONNECTING
         self._read_lags = transport.read_lags
-        sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
-        self._sock = sock
+        self._sock = sock = transport.new_socket(family)
         self._fd = sock.fileno()
         self._recvmsg = sock.recvmsg
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        transport.stamp(sock)
 
     # -- opening and sending -------------------------------------------------------------------------------------------
 
@@ -110,10 +107,8 @@ class Connection:
         self.stream = stream
         code = self._sock.connect_ex(self.address)
         if code not in (0, errno.EINPROGRESS):
-            self.stream = None
-            self.close()
             # Told from the loop, not from within send(): the issuer must not be re-entered.
-            self._transport.fail_soon(stream, "connect", f"{self.address[0]}: {os.strerror(code)}")
+            self._transport.soon(lambda: self._refused(code))
             return
         self._transport.poller.add(self._fd, WRITE, self._on_connecting)
 
@@ -122,7 +117,7 @@ class Connection:
         self.stream = stream
         self._queue = stream.intake.queue
         self.uses += 1
-        self._headers = []  # trailers of the answer before are none of this one's headers
+        self._headers_complete = False
         self._parser = httptools.HttpResponseParser(self)
         stream.connection_id = self.connection_id
         stream.remote_addr = self.address[0]
@@ -158,7 +153,7 @@ class Connection:
     def _on_connecting(self, _mask: int) -> None:
         code = self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if code:
-            self._refused("connect", os.strerror(code))
+            self._refused(code)
             return
         self._transport.poller.replace(self._fd, READ, self._on_readable)
         if self._tls is None:
@@ -174,7 +169,7 @@ class Connection:
         if out:
             self._write(out)
         if error is not None:
-            self._refused("tls", error)
+            self._cut("connect_error", "tls", f"{self.address[0]} port {self.address[1]}: {error}")
         elif done:
             self._ready()
 
@@ -264,6 +259,10 @@ class Connection:
                 self._queue.append(stream)
             if stream.pending_bytes > STREAM_BYTES:
                 stream.intake.relieve(stream)
+        elif stream.bytes_received > stream.target.max_response_bytes and not self._complete:
+            # Payload is held to the limit where it is decoded; this read was framing alone, which is never.
+            self._cut("stream_error", "response_too_large", f"more than {stream.target.max_response_bytes} bytes")
+            return
         stream.reads += 1
         if self._complete:
             self._finished(stream, t_ns)
@@ -297,7 +296,6 @@ class Connection:
                 self._cut("stream_error", "http_framing", f"a head of more than {HEAD_BYTES} bytes")
             return
         headers, self._headers = self._headers, []
-        self._headers_complete = False
         status = self._parser.get_status_code()
         self._chunked = any(n == b"transfer-encoding" and b"chunked" in v.lower() for n, v in headers)
         self._close_delimited = not self._chunked and not any(n == b"content-length" for n, _ in headers)
@@ -325,7 +323,8 @@ class Connection:
             raise ValueError("bytes after the response")  # before they are taken for a part of it
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._headers.append((name.lower(), value))
+        if not self._headers_complete:  # a trailer says nothing that is asked for
+            self._headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
         self._informational = self._parser.get_status_code() < 200
@@ -382,13 +381,13 @@ class Connection:
                 stream.body(b"".join(self._bodies), stream.last_byte_ns or 0, False)
             stream.failed(outcome, error_type, message, clock.monotonic_ns())
 
-    def _refused(self, error_type: str, message: str) -> None:
+    def _refused(self, code: int) -> None:
+        """No connection to this address; the transport may know another."""
         stream, self.stream = self.stream, None
+        if stream is None or self._phase == _CLOSED:
+            return  # dropped meanwhile
         self.close()
-        self._transport.address_failed(self.address)
-        if stream is not None:
-            text = f"{self.address[0]} port {self.address[1]}: {message}"
-            stream.failed("connect_error", error_type, text, clock.monotonic_ns())
+        self._transport.refused(stream, self, os.strerror(code))
 
     def close(self) -> None:
         """Close at once; the stream, if any, is the caller's business."""

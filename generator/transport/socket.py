@@ -12,10 +12,13 @@ from generator.apis.api import Api
 from generator.errors import TargetError
 from generator.job import Target
 from generator.stream import WAITING, Stream
-from generator.transport.connection import SO_TIMESTAMPNS, Connection
+from generator.transport.connection import Connection
 from generator.transport.poller import Poller
 from generator.transport.tls import TlsSession, context
 from generator.transport.wire import Wire, port_of, split_url
+
+SO_TIMESTAMPNS = 35
+"""On 64-bit x86 and Arm Linux; Python has no name for it."""
 
 IDLE_NS = 4_000_000_000
 """Servers commonly close an idle connection after 5 s; a request sent into that close would have to be sent again."""
@@ -54,13 +57,14 @@ class SocketTransport:
         self._connections: set[Connection] = set()
         self._made = 0
         self._addresses: list[Address] = []
+        self._refused: set[tuple[str, int]] = set()  # left out until the next look-up; never all of them
         self._turn = 0
         self._resolved_ns = 0
         self._resolving: asyncio.Task[None] | None = None
         self._opening: set[asyncio.Task[None]] = set()
         # The kernel starts to stamp some time after the first socket asks for it; this one asks before any request.
         self._keeper = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        self.stamp(self._keeper)
+        self._stamp(self._keeper)
 
     # -- what the issuer and the worker call ------------------------------------------------------------------------
 
@@ -111,7 +115,14 @@ class SocketTransport:
 
     # -- what connections call --------------------------------------------------------------------------------------
 
-    def stamp(self, sock: socket.socket) -> None:
+    def new_socket(self, family: int) -> socket.socket:
+        """One that never blocks, sends at once and has its reads stamped. Raises OSError where no descriptor is left."""
+        sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._stamp(sock)
+        return sock
+
+    def _stamp(self, sock: socket.socket) -> None:
         """Ask the kernel for receive stamps; where it has none, every read is counted as stamped in this process."""
         if self.stamp_source == "kernel":
             try:
@@ -127,12 +138,17 @@ class SocketTransport:
         stream.resend(None)
         self._open(stream)
 
-    def address_failed(self, address: tuple[str, int]) -> None:
-        """Put an address that refused at the end of the rotation."""
-        for i, known in enumerate(self._addresses):
-            if known[1] == address and len(self._addresses) > 1:
-                self._addresses.append(self._addresses.pop(i))
-                return
+    def refused(self, stream: Stream, connection: Connection, why: str) -> None:
+        """Nothing was sent: on to an address that has not refused, or the stream's end where each has."""
+        tried = {**connection.tried, connection.address: why}
+        self._refused.add(connection.address)
+        if not self._left({}):
+            self._refused.clear()
+        if self._left(tried):
+            self._open_now(stream, tried)
+            return
+        text = "; ".join(f"{host} port {port}: {why}" for (host, port), why in tried.items())
+        stream.failed("connect_error", "connect", text, clock.monotonic_ns())
 
     def soon(self, act: Callable[[], None]) -> None:
         """From the loop, once whoever calls now is done; what it queues is decoded."""
@@ -163,16 +179,21 @@ class SocketTransport:
 
     # -- inside ---------------------------------------------------------------------------------------------------------
 
-    def _connect(self) -> Connection:
+    def _left(self, tried: dict[tuple[str, int], str]) -> list[Address]:
+        """Addresses that may still answer a request that ``tried`` refused."""
+        return [known for known in self._addresses if known[1] not in tried and known[1] not in self._refused]
+
+    def _connect(self, tried: dict[tuple[str, int], str]) -> Connection:
         """A connection that has not started to connect; addresses take turns."""
-        family, address = self._addresses[self._turn % len(self._addresses)]
+        left = self._left(tried)
+        family, address = left[self._turn % len(left)]
         self._turn += 1
         tls = None
         if self._context is not None:
             name = self._target.tls.server_name or self._parts.hostname or ""
             tls = TlsSession(self._context, name, self._session)
         self._made += 1
-        connection = Connection(self, self._made, family, address, tls)
+        connection = Connection(self, self._made, family, address, tls, tried)
         self._connections.add(connection)
         return connection
 
@@ -185,9 +206,9 @@ class SocketTransport:
         else:
             self._open_now(stream)
 
-    def _open_now(self, stream: Stream) -> None:
+    def _open_now(self, stream: Stream, tried: dict[tuple[str, int], str] | None = None) -> None:
         try:
-            connection = self._connect()
+            connection = self._connect(tried or {})
         except (OSError, ValueError) as e:  # no descriptor left; a server name that no certificate can have
             self.fail_soon(stream, "connect", str(e))
             return
@@ -216,6 +237,7 @@ class SocketTransport:
         if not addresses:
             raise TargetError(f"target {self._target.name!r}: {host}: has no address")
         self._addresses = list(dict.fromkeys(addresses))
+        self._refused.clear()
 
     async def _resolve_again(self) -> None:
         try:

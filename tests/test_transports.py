@@ -6,12 +6,16 @@ import asyncio
 import gzip
 import socket
 import struct
+from dataclasses import replace
 from typing import Any
 
 import pytest
-from wiring import ANSWER, EVENTS, GOLDEN, KINDS, Visit, at, opened, run, target, whole
+from pieces import abort
+from wiring import ANSWER, EVENTS, GOLDEN, KINDS, Visit, Wiring, at, opened, run, target, whole
 
 from generator.errors import TargetError
+from generator.job import Target
+from generator.stream import Stream
 
 LIMITED = b'{"error":{"message":"Slow","type":"requests","code":"rate_limit_exceeded"}}'
 
@@ -89,23 +93,34 @@ def test_connections_are_used_as_asked(kind: str, connections: str, peers: int) 
     run(work())
 
 
+def asking(wiring: Wiring, there: Target, number: int, method: str) -> Stream:
+    """A stream whose request has this method: what is idempotent, HTTP libraries send again by themselves."""
+    made = wiring.stream(there, number)
+    made.encoded = replace(made.encoded, method=method, body=made.encoded.body if method == "POST" else b"")
+    return made
+
+
 @KINDS
-def test_a_reused_connection_that_died_is_replaced_once(kind: str) -> None:
-    """No byte of an answer came: sent again on a new connection, marked, with its schedule kept."""
+@pytest.mark.parametrize("how", ["closes", "resets"])
+@pytest.mark.parametrize("method", ["POST", "GET", "DELETE"])
+def test_a_reused_connection_that_died_is_replaced_once(kind: str, method: str, how: str) -> None:
+    """No byte of an answer came: sent again on a new connection, marked, with its schedule kept. Whatever the method."""
 
     async def play(visit: Visit) -> None:
-        if visit.number == 1:
-            visit.hang_up()
-        else:
+        if visit.number != 1:
             await visit.answer(ANSWER)
+        elif how == "resets":
+            abort(visit)
+        else:
+            visit.hang_up()
 
     async def work() -> None:
         async with target(play) as (port, visits):
             there = at(port)
             async with opened(kind, there) as wiring:
-                wiring.transport.send(wiring.stream(there, 1))
+                wiring.transport.send(asking(wiring, there, 1, method))
                 await wiring.until_closed(1)
-                again = wiring.stream(there, 2)
+                again = asking(wiring, there, 2, method)
                 due_ns = again.scheduled_ns
                 wiring.transport.send(again)
                 await wiring.until_closed(2)
@@ -118,7 +133,8 @@ def test_a_reused_connection_that_died_is_replaced_once(kind: str) -> None:
 
 
 @KINDS
-def test_a_new_connection_that_dies_is_not_tried_again(kind: str) -> None:
+@pytest.mark.parametrize("method", ["POST", "GET"])
+def test_a_new_connection_that_dies_is_not_tried_again(kind: str, method: str) -> None:
     """A target that hangs up on everyone is told as it is, after one request."""
 
     async def play(visit: Visit) -> None:
@@ -128,10 +144,12 @@ def test_a_new_connection_that_dies_is_not_tried_again(kind: str) -> None:
         async with target(play) as (port, visits):
             there = at(port)
             async with opened(kind, there) as wiring:
-                wiring.transport.send(wiring.stream(there))
+                wiring.transport.send(asking(wiring, there, 1, method))
                 await wiring.until_closed(1)
             stream, outcome = wiring.closed[0]
             assert (outcome, stream.resent, len(visits)) == ("truncated", False, 1)
+            assert stream.failure is not None
+            assert stream.failure.error_type == "closed"
 
     run(work())
 

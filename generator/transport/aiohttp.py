@@ -43,6 +43,14 @@ class _FramingError(Exception):
     """The body's framing cannot be followed. aiohttp closes the connection over it and leaves the body's reader waiting."""
 
 
+class _DiedError(Exception):
+    """The connection ended before the answer's head; ``cause`` is what aiohttp says of it."""
+
+    def __init__(self, cause: Exception) -> None:
+        super().__init__(str(cause))
+        self.cause = cause
+
+
 # The first that fits: what aiohttp raises → outcome and error_type, as the socket transport would tell it.
 _FAULTS: tuple[tuple[type[Exception], str, str], ...] = (
     (aiohttp.ClientHttpProxyError, "connect_error", "proxy"),
@@ -140,6 +148,7 @@ class AiohttpTransport:
             cookie_jar=aiohttp.DummyCookieJar(),
             skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
             trace_configs=[traces],
+            middlewares=(_once,),
             read_bufsize=READ_BYTES,
         )
 
@@ -150,12 +159,13 @@ class AiohttpTransport:
         try:
             try:
                 await self._exchange(self._session, stream)
-            except (aiohttp.ServerDisconnectedError, ConnectionError):
+            except _DiedError:
                 if stream.sent_ns is None or stream.connected_ns is not None or stream.headers_ns is not None:
                     raise
                 stream.resend(stream.connection)
                 await self._exchange(self._fresh, stream)
         except Exception as e:  # noqa: BLE001 - whatever a library raises is the end of this request, and is told as such
+            e = e.cause if isinstance(e, _DiedError) else e
             outcome, error_type = next((outcome, word) for kind, outcome, word in _FAULTS if isinstance(e, kind))
             if outcome == "truncated" and stream.sent_ns is None:
                 outcome = "connect_error"
@@ -249,6 +259,15 @@ def _wake_reader(content: aiohttp.StreamReader, closed: asyncio.Future[None]) ->
         closed.exception()  # looked at, so that asyncio does not complain that nobody did
     if not content.is_eof() and content.exception() is None:
         content.set_exception(_FramingError("malformed framing inside the body"))
+
+
+async def _once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    """Around each exchange: aiohttp sends an idempotent request again by itself, without a word, where it sees one of these errors. Behind
+    one of ours they pass it by, so that every method is sent again as POST is: once, where a reused connection died, and marked."""
+    try:
+        return await handler(request)
+    except (aiohttp.ServerDisconnectedError, OSError) as e:
+        raise _DiedError(e) from e
 
 
 # Subtleness ahead: aiohttp has no hook right before its first write. The connection is ready at these two, and nothing is

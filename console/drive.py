@@ -13,10 +13,9 @@ from typing import Any
 from console import endpoint, exits
 from console.prepare import Prepared
 from generator import coordinator, run_dir
-from generator.coordinator import RunEnd
 from generator.errors import RunFolderError
 from generator.planning import plan
-from generator.progress import Progress
+from generator.progress import Progress, RunEnd
 from generator.run_dir import RunDir
 
 _LONGEST_NAME = 80

@@ -8,10 +8,10 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, TextIO
 
-from console.streams import is_screen
+from console.streams import forget_lost, is_screen
 from generator.charge import money
 from generator.progress import Progress
 
@@ -28,13 +28,16 @@ _LINE_EVERY_S = 5.0
 def watching(name: str, *, quiet: bool, stream: TextIO | None = None) -> Iterator[Watch]:
     """The watcher that fits ``stream`` (stderr unless said): panel, lines, or, when ``quiet``, nothing."""
     out = stream or sys.stderr
-    if quiet:
-        yield _ignore
-    elif is_screen(out):
-        with _panel(name, out) as watch:
-            yield watch
-    else:
-        yield _lines(out)
+    try:
+        if quiet:
+            yield _ignore
+        elif is_screen(out):
+            with _panel(name, out) as watch:
+                yield watch
+        else:
+            yield _lines(out)
+    finally:
+        forget_lost()
 
 
 def _ignore(_: Progress) -> None:
@@ -116,19 +119,24 @@ def _panel(name: str, out: TextIO) -> Iterator[Watch]:
     last_s = -_PANEL_EVERY_S
     phase: str | None = None
     # auto_refresh would draw from a thread of its own, whatever had changed, at the worker's expense.
-    with Live(console=console, auto_refresh=False, transient=True) as live:
+    live = Live(console=console, auto_refresh=False, transient=True)
 
-        def watch(p: Progress) -> None:
-            nonlocal last_s, phase
-            for note in p.notes:
-                console.print(f"note: {note}", markup=False, highlight=False)
-            now_s = time.monotonic()
-            if p.phase == phase and now_s - last_s < _PANEL_EVERY_S:
-                return
-            last_s, phase = now_s, p.phase
-            live.update(picture(name, p), refresh=True)
+    def watch(p: Progress) -> None:
+        nonlocal last_s, phase
+        for note in p.notes:
+            console.print(f"note: {note}", markup=False, highlight=False)
+        now_s = time.monotonic()
+        if p.phase == phase and now_s - last_s < _PANEL_EVERY_S:
+            return
+        last_s, phase = now_s, p.phase
+        live.update(picture(name, p), refresh=True)
 
+    live.start()
+    try:
         yield watch
+    finally:
+        with suppress(OSError):  # the terminal was closed: there is nothing to tidy
+            live.stop()
 
 
 def picture(name: str, p: Progress) -> Group:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import io
 import os
+import select
 import sys
 from pathlib import Path
 from typing import TextIO
@@ -25,6 +26,23 @@ def make_ready() -> None:
                 stream.reconfigure(errors="replace")
             else:
                 stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+
+
+def forget_lost() -> None:
+    """From here on, what is said to a terminal that was closed or to a pipe whose reader left goes nowhere, and is no error: the exit code
+    says how the run ended, whether anybody listens or not.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            fd = stream.fileno()
+        except (OSError, ValueError):  # not a file of the system's
+            continue
+        poll = select.poll()
+        poll.register(fd, 0)
+        if poll.poll(0):  # nothing was asked for, so it can only be an error or a hang-up
+            null = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(null, fd)
+            os.close(null)
 
 
 def is_screen(out: TextIO) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,7 @@ from generator.credentials import resolve_plan
 from generator.crew import Crew, Event, Member
 from generator.errors import MachineError, OpenloopError, TargetError
 from generator.meter import Meter
-from generator.progress import Phase, Progress
+from generator.progress import Phase, Progress, RunEnd
 from generator.recording import manifest
 from generator.recording.journal import Journal
 from generator.recording.request_row import Redactor
@@ -43,21 +43,14 @@ TICK_S = 0.25
 Watch = Callable[[Progress], None]
 
 
-@dataclass(frozen=True, slots=True)
-class RunEnd:
-    """How a run ended. ``error`` is what stopped it early, in words for a person; ``exit_code`` goes with it."""
-
-    interrupted: bool
-    lost_workers: tuple[int, ...]
-    succeeded: int
-    sent: int
-    error: str | None
-    exit_code: int
-
-
 def run(plan: job.Plan, folder: RunDir, secrets: dict[str, str], watch: Watch | None = None) -> RunEnd:
     """Execute ``plan``, which is in ``folder`` already, and seal the folder. Raises OpenloopError only when nothing was recorded."""
     return asyncio.run(_Coordinator(plan, folder, secrets, watch).run())
+
+
+def _flows(step: job.Step) -> bool:
+    """The next step begins when this one ends (``drain: none``, no pause), and when that will be is known."""
+    return step.drain_ns is None and not step.pause_ns and step.duration_ns < job.MANY
 
 
 class _StopIssuingError(Exception):
@@ -80,9 +73,9 @@ class _Coordinator:
         self._tripwires = tripwires.opened(folder.tripwires_path, plan, create=True)
         self._aborted = False
         self._starts: dict[int, int] = {}
+        self._prepared: set[int] = set()
         self._phase: Phase = "starting"
         self._step: job.Step | None = None
-        self._start_ns = 0
         self._interrupts = 0
         self._error: str | None = None
         self._error_code = 2
@@ -99,6 +92,7 @@ class _Coordinator:
             loop.add_signal_handler(number, self._interrupt)
         self._folder.write_manifest(self._manifest)
         ticker = loop.create_task(self._tick_forever())
+        ticker.add_done_callback(self._unwatched)
         try:
             await self._crew.start(self._folder, self._plan.workers, self._secrets, self._plan.pin)
             await self._scraping.start(self._folder, self._plan, self._secrets)
@@ -132,8 +126,9 @@ class _Coordinator:
             corrections = await self._probe(exact_words)
         if exact_words:
             await asyncio.to_thread(exact.verify, told, self._folder, corrections)
-        for step in self._plan.steps:
-            await self._run_step(step)
+        steps = self._plan.steps
+        for i, step in enumerate(steps):
+            await self._run_step(step, steps[i + 1] if _flows(step) and i + 1 < len(steps) else None)
 
     async def _probe(self, exact_words: Mapping[str, int]) -> dict[str, job.Correction]:
         """``exact_words``: of targets whose tokenizer was asked, how many words it has."""
@@ -175,16 +170,20 @@ class _Coordinator:
         self._folder.write_manifest(self._manifest)
         return corrections
 
-    async def _run_step(self, step: job.Step) -> None:
-        await self._say("prepare", "prepared", step.step_id, PREPARE_S)
-        start_ns = clock.monotonic_ns() + AHEAD_NS
-        self._step, self._start_ns, self._phase = step, start_ns, "step"
+    async def _run_step(self, step: job.Step, following: job.Step | None) -> None:
+        """``following``: the step that begins at the instant at which this one ends; it is announced before."""
+        if step.step_id not in self._starts:
+            await self._prepare(step)
+            self._announce(step, clock.monotonic_ns() + AHEAD_NS)
+        start_ns = self._starts[step.step_id]
+        self._step, self._phase = step, "step"
         self._meter.begin(start_ns, self._arrivals(step))
-        self._journal.write("start", step_id=step.step_id, start_ns=start_ns)
-        self._undrained.append(step.step_id)
-        self._starts[step.step_id] = start_ns
-        self._crew.tell_all({"op": "start", "step_id": step.step_id, "start_ns": start_ns})
-        await self._crew.until(lambda: self._crew.all_said("issued", step.step_id), None)
+        if following is not None:
+            next_ns = start_ns + step.duration_ns
+            told = await self._issued(step, max(0.0, (next_ns - AHEAD_NS - clock.monotonic_ns()) / 1e9))
+            if not told and not self._hopeless():
+                self._announce(following, next_ns)
+        await self._issued(step, None)
         ends = self._ends.get(step.step_id, {})
         # A worker that was lost while it issued leaves the others' word, or none.
         end_ns = max((end for end, _ in ends.values()), default=clock.monotonic_ns())
@@ -194,13 +193,32 @@ class _Coordinator:
         if step.drain_ns is not None:
             self._phase = "drain"
             await self._drain([step.step_id], step.drain_ns)
-        if self._hopeless():
+        if self._hopeless() and (following is None or following.step_id not in self._starts):
             raise _StopIssuingError
         if step.pause_ns and step is not self._plan.steps[-1]:
             self._phase = "pause"
             begun_ns = end_ns if step.drain_ns is None else clock.monotonic_ns()
             left_s = (begun_ns + step.pause_ns - clock.monotonic_ns()) / 1e9
             await self._until(lambda: False, max(0.0, left_s))
+
+    async def _issued(self, step: job.Step, timeout_s: float | None) -> bool:
+        """Wait for the end of issuing, which comes soon where the run is to end; False when the time ran out first."""
+        return await self._crew.until(lambda: self._crew.all_said("issued", step.step_id), timeout_s)
+
+    async def _prepare(self, step: job.Step) -> None:
+        """The step, and those that follow it without a gap: between them there is no time for it."""
+        for each in self._plan.steps[step.step_id :]:
+            if each.step_id not in self._prepared:
+                await self._say("prepare", "prepared", each.step_id, PREPARE_S)
+                self._prepared.add(each.step_id)
+            if not _flows(each):
+                break
+
+    def _announce(self, step: job.Step, start_ns: int) -> None:
+        self._journal.write("start", step_id=step.step_id, start_ns=start_ns)
+        self._undrained.append(step.step_id)
+        self._starts[step.step_id] = start_ns
+        self._crew.tell_all({"op": "start", "step_id": step.step_id, "start_ns": start_ns})
 
     async def _drain(self, step_ids: list[int], drain_ns: int) -> None:
         """Wait for what is in flight, then cut it."""
@@ -319,9 +337,24 @@ class _Coordinator:
             self._end_the_deaf()
             self._keep_budget()
             self._keep_thresholds()
-            if self._watch is not None:
-                notes, self._notes = tuple(self._notes), []
-                self._watch(self._meter.read(self._phase, self._step, notes))
+            self._tell_watch(self._phase)
+
+    def _unwatched(self, ticker: asyncio.Task[None]) -> None:
+        """A run whose budget and rules are looked after no more must not go on."""
+        if not ticker.cancelled() and (fault := ticker.exception()) is not None:
+            self._error_code = self._error_code if self._error else 1
+            self._stop(f"the coordinator failed: {type(fault).__name__}: {fault}")
+
+    def _tell_watch(self, phase: Phase) -> None:
+        """A watcher that fails, because its terminal is gone or a pipe was closed, is told nothing more; the run goes on."""
+        if self._watch is None:
+            return
+        notes, self._notes = tuple(self._notes), []
+        try:
+            self._watch(self._meter.read(phase, self._step, notes))
+        except Exception as e:  # noqa: BLE001 - whatever befalls it, the load and what is recorded are none of its business
+            self._watch = None
+            self._note(f"nobody could be told how the run goes from here on: {type(e).__name__}: {e}")
 
     def _end_the_deaf(self) -> None:
         now_ns = clock.monotonic_ns()
@@ -348,9 +381,9 @@ class _Coordinator:
         except (OpenloopError, OSError) as e:  # a full disk: the segments stay and can be read
             self._error = f"{self._error}; {e}" if self._error else str(e)
             self._note(f"not sealed: {e}")
-        succeeded, sent = self._counters.total("ok"), self._counters.total("sent")
-        if self._watch is not None:
-            self._watch(self._meter.read("done", self._step, tuple(self._notes)))
+        answered_probes = sum(p["outcome"] == "ok" for probes in self._probed.values() for p in probes)
+        succeeded, sent = self._counters.total("ok") - answered_probes, self._counters.total("sent")
+        self._tell_watch("done")
         lost = tuple(entry["worker"] for entry in self._manifest["lost_workers"])
         code = self._error_code if self._error is not None else 0
         return RunEnd(bool(self._interrupts), lost, succeeded, sent, self._error, code)

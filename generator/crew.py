@@ -16,6 +16,9 @@ from generator.run_dir import RunDir
 
 Event = dict[str, Any]
 
+EVENT_BYTES = 1 << 24
+"""The longest line that a worker may say: what a hundred probes were answered."""
+
 _PACKAGE_PARENT = str(Path(__file__).resolve().parent.parent)
 
 
@@ -64,6 +67,7 @@ class Crew:
                     stderr=log,
                     env=environment(),
                     start_new_session=True,
+                    limit=EVENT_BYTES,
                 )
                 member = Member(number, process)
                 self.members.append(member)
@@ -113,6 +117,19 @@ class Crew:
         await asyncio.gather(*self._readers)
 
     async def _listen(self, member: Member) -> None:
+        try:
+            await self._hear(member)
+        except Exception as e:  # noqa: BLE001 - whatever it is, nobody must wait for ever for a worker that is not heard
+            words = f"it is ended, for what it says cannot be followed: {type(e).__name__}: {e}"
+            self._on_event(member, {"event": "note", "message": words})
+            self.kill(member)
+        code = await member.process.wait()
+        member.alive = False
+        if not member.left:
+            self._on_loss(member, code)
+        self.changed.set()
+
+    async def _hear(self, member: Member) -> None:
         assert member.process.stdout is not None
         while line := await member.process.stdout.readline():
             try:
@@ -124,11 +141,6 @@ class Crew:
             member.left = member.left or event["event"] == "fatal" or (event["event"] == "bye" and self._leaving)
             self._on_event(member, event)
             self.changed.set()
-        code = await member.process.wait()
-        member.alive = False
-        if not member.left:
-            self._on_loss(member, code)
-        self.changed.set()
 
 
 async def _finishes(work: Awaitable[None], timeout_s: float | None) -> bool:

@@ -101,10 +101,12 @@ class Pacer:
 
     def fire(self) -> None:
         """Do what is due; called whenever ``due_ns`` is seen to have passed."""
-        if self._source is None:
-            self.at(NEVER)
-        else:
-            self.at(self._source(clock.monotonic_ns()))
+        source = self._source
+        due_ns = NEVER if source is None else source(clock.monotonic_ns())
+        if (
+            self._source is source
+        ):  # else what was done has handed over to another, which said for itself when it is due
+            self.at(due_ns)
 
     def on_timer(self, _mask: int) -> None:
         """The descriptor became readable."""

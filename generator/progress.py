@@ -1,4 +1,4 @@
-"""What the coordinator tells whoever watches a run, a few times a second."""
+"""What the coordinator tells whoever watches a run, a few times a second, and how the run ended."""
 
 from __future__ import annotations
 
@@ -41,3 +41,17 @@ class Progress:
     ttft_bins: tuple[int, ...] = ()  # counts of the whole run, by the bins of generator.counters
     ttft_sum_s: float = 0.0
     notes: tuple[str, ...] = ()  # what happened since the last one: a worker died, a step ended
+
+
+@dataclass(frozen=True, slots=True)
+class RunEnd:
+    """How a run ended. ``succeeded``: requests of the load that ended ok, ``sent``: those that went out, probes among them. ``error`` is
+    what stopped it early, in words for a person; ``exit_code`` goes with it.
+    """
+
+    interrupted: bool
+    lost_workers: tuple[int, ...]
+    succeeded: int
+    sent: int
+    error: str | None
+    exit_code: int

@@ -51,11 +51,13 @@ class Worker:
         self._id = worker_id
         plan = job.load(job.Plan, run.plan_path.read_bytes())
         self._plan = resolve_plan(plan, secrets)
-        self._row = Counters(run.counters_path, plan.workers).row(worker_id)
+        self._counters = Counters(run.counters_path, plan.workers)
+        self._row = self._counters.row(worker_id)
         claim.share(run)
         self._corrections: dict[str, job.Correction] = {}
         self._steps: dict[int, StepRun] = {}
         self._current: StepRun | None = None
+        self._following: tuple[int, int] | None = None
         self._probes: list[tuple[Stream, str]] = []
         self._probe_done = asyncio.Event()
         self._over = asyncio.Event()
@@ -128,8 +130,7 @@ class Worker:
             case "start":
                 self._start(int(order["step_id"]), int(order["start_ns"]))
             case "stop":
-                if self._current is not None:
-                    self._current.stop()
+                self._stop_issuing()
             case "cut":
                 self._desk.cancel(order.get("step_id"), str(order["why"]))
                 self._poller.wake()
@@ -156,8 +157,7 @@ class Worker:
     async def _leave(self) -> None:
         if self._probing is not None:
             self._probing.cancel()
-        if self._current is not None:
-            self._current.stop()
+        self._stop_issuing()
         self._desk.cancel(None, "end")
         self._desk.intake.flush()
         for transport in self._desk.transports.values():
@@ -210,12 +210,26 @@ class Worker:
         step = self._plan.steps[step_id]
         workload = of_step(step, self._run, self._corrections)
         self._steps[step_id] = StepRun(
-            step, workload, self._id, self._plan.workers, self._run, self._desk, self._pacer, self._issued
+            step,
+            workload,
+            self._id,
+            self._plan.workers,
+            self._run,
+            self._desk,
+            self._counters,
+            self._pacer,
+            self._issued,
         )
         self._say("prepared", step_id=step_id)
 
     def _start(self, step_id: int, start_ns: int) -> None:
+        if self._current is not None and self._current.end_ns is None:
+            self._following = (step_id, start_ns)  # on time: at the instant at which the one before it ends
+            return
         self._garbage.full()
+        self._begin(step_id, start_ns)
+
+    def _begin(self, step_id: int, start_ns: int) -> None:
         self._current = self._steps[step_id]
         self._row[INDEX["step_id"]] = step_id
         self._row[INDEX["step_issued"]] = 0
@@ -225,6 +239,14 @@ class Worker:
     def _issued(self, this: StepRun) -> None:
         self._say("issued", step_id=this.step.step_id, end_ns=this.end_ns, offered=this.offered)
         self._tell_drained(this)
+        if self._following is not None:
+            following, self._following = self._following, None
+            self._begin(*following)
+
+    def _stop_issuing(self) -> None:
+        """Also of a step that was announced: the one before it, ended, begins it."""
+        while self._current is not None and self._current.end_ns is None:
+            self._current.stop()
 
     def _left(self, stream: Stream) -> None:
         self._steps[stream.step_id].left(stream)

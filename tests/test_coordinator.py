@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +13,7 @@ from plans import MS, S, folder, plan, step
 from whole_runs import nobody, refusing, rows, simulator, with_url
 
 from generator import coordinator, job
-from generator.coordinator import RunEnd
-from generator.progress import Progress
+from generator.progress import Progress, RunEnd
 from generator.run_dir import RunDir
 
 ARRIVALS = [n * 20 * MS for n in range(20)]
@@ -41,7 +43,7 @@ def test_a_good_run(tmp_path: Path, workers: int) -> None:
     with simulator("--ttft", "5ms", "--itl", "1ms", "--jitter", "0") as url:
         end, run, seen = ran(tmp_path, url, SHORT, closed, workers=workers, probe=2)
     assert (end.error, end.exit_code, end.interrupted, end.lost_workers) == (None, 0, False, ())
-    assert (end.succeeded, end.sent) == (31, 31)
+    assert (end.succeeded, end.sent) == (29, 31)
     assert run.sealed
     found = rows(run)
     assert [row["request_id"] for row in found] == [-2, -1, *range(20), *range(10**9, 10**9 + 9)]
@@ -135,6 +137,52 @@ def test_a_cap_on_what_is_in_flight(tmp_path: Path) -> None:
     assert {row["sent_ns"] for row in rows(run) if row["outcome"] == "dropped"} == {None}
 
 
+def test_the_cap_is_no_workers_own(tmp_path: Path) -> None:
+    """One at a time, over two workers: each may take the place, and only a place that is taken drops an arrival."""
+    apart = [n * 40 * MS for n in range(10)]
+    with simulator("--ttft", "2ms", "--itl", "0ms", "--jitter", "0") as url:
+        one = step(duration_ns=S // 2, max_in_flight=1)
+        end, run, _ = ran(tmp_path, url, one, probe=0, workers=2, arrivals={0: apart})
+    assert end.error is None
+    assert {row["worker_id"] for row in rows(run) if row["outcome"] == "ok"} == {0, 1}
+
+
+def test_probes_are_no_success_of_the_load(tmp_path: Path) -> None:
+    """A target that answers the probe and then refuses all has served nothing."""
+    with simulator("--rpm", "2", "--limit-law", "fixed") as url:
+        end, run, _ = ran(tmp_path, url, SHORT, probe=2)
+    assert phases(run) == {"probe": ["ok"] * 2, "main": ["rate_limited"] * 20}
+    assert end.succeeded == 0
+
+
+def test_a_watcher_that_fails_is_no_concern_of_the_run(tmp_path: Path) -> None:
+    """A closed terminal ends the telling, neither the load nor what looks after it; the manifest says so once."""
+
+    def gone(_: Progress) -> None:
+        raise BrokenPipeError(32, "Broken pipe")
+
+    with simulator("--ttft", "1ms") as url:
+        made = with_url(plan(SHORT, probe=0), url)
+        run = folder(tmp_path, made, {0: ARRIVALS})
+        end = coordinator.run(made, run, {}, gone)
+    assert (end.error, end.exit_code, end.succeeded) == (None, 0, 20)
+    assert len([n for n in run.read_manifest()["notes"] if "BrokenPipeError" in n]) == 1
+
+
+def test_a_fault_of_the_coordinator_ends_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where budget and rules are looked after no more, nothing goes on unseen."""
+
+    def fails(_: object) -> None:
+        raise RuntimeError("torn")
+
+    monkeypatch.setattr(coordinator._Coordinator, "_keep_budget", fails)
+    with simulator("--ttft", "1ms") as url:
+        end, run, _ = ran(tmp_path, url, step(duration_ns=60 * S), probe=0)
+    assert end.exit_code == 1
+    assert "torn" in str(end.error)
+    assert run.sealed
+
+
 def test_steps_without_a_drain_follow_on_time(tmp_path: Path) -> None:
     """``drain: none``: the next step starts while answers of the one before are still coming, and those are kept."""
     words = job.WorkloadSpec("w", job.Length("fixed", value=8), job.Length("fixed", value=40))
@@ -143,4 +191,28 @@ def test_steps_without_a_drain_follow_on_time(tmp_path: Path) -> None:
         end, run, _ = ran(tmp_path, url, *steps, probe=0, arrivals={0: ARRIVALS, 1: ARRIVALS})
     assert (end.error, end.succeeded) == (None, 40)
     first = [row for row in rows(run) if row["step_id"] == 0]
-    assert max(row["done_ns"] for row in first) > rows(run, "steps")[1]["start_ns"]
+    one, two = rows(run, "steps")
+    assert max(row["done_ns"] for row in first) > two["start_ns"]
+    assert two["start_ns"] == one["end_ns"] == one["start_ns"] + S // 2
+    assert [row["scheduled_ns"] - two["start_ns"] for row in rows(run) if row["step_id"] == 1] == ARRIVALS
+
+
+@pytest.mark.parametrize("after_s", [0.1, 0.3, 0.45, 0.55])
+def test_a_stop_near_the_next_step(tmp_path: Path, after_s: float) -> None:
+    """Whether the next step was announced, begun or neither: no step ends before it began, and each arrival that was sent has its row."""
+    steps = [step(i, duration_ns=S // 2, drain_ns=None) for i in range(3)]
+    started: list[float] = []
+
+    def stop(p: Progress) -> None:
+        if p.phase == "step" and not started:
+            started.append(p.step_elapsed_s)
+            threading.Timer(max(0.0, after_s - p.step_elapsed_s), os.kill, (os.getpid(), signal.SIGINT)).start()
+
+    with simulator("--ttft", "1ms", "--itl", "1ms") as url:
+        made = with_url(plan(*steps, probe=0), url)
+        run = folder(tmp_path, made, dict.fromkeys(range(3), ARRIVALS))
+        end = coordinator.run(made, run, {}, stop)
+    assert end.interrupted
+    assert run.sealed
+    assert all(row["start_ns"] <= row["end_ns"] for row in rows(run, "steps"))
+    assert len(rows(run)) == end.sent == sum(row["offered"] for row in rows(run, "steps"))

@@ -100,6 +100,23 @@ def test_a_worker_that_dies_holds_nobody_up(last_words: bytes) -> None:
     run(work)
 
 
+def test_a_worker_that_cannot_be_followed_is_ended() -> None:
+    """A line beyond all bounds: the worker is lost and said to be, and nobody waits for it."""
+
+    async def work() -> None:
+        office = Office(1)
+        office.crew.kill = lambda member: office.processes[member.number].ends(-9)  # type: ignore[method-assign]
+        office.processes[0].says(b"x" * (1 << 18))
+        assert await office.crew.until(lambda: bool(office.losses), 10)
+        ((number, event),) = office.events
+        assert (number, event["event"]) == (0, "note")
+        assert "cannot be followed" in event["message"]
+        assert office.losses == [(0, -9)]
+        assert not office.crew.members[0].alive
+
+    run(work)
+
+
 @pytest.mark.parametrize(
     ("told", "words", "lost"),
     [

@@ -13,7 +13,7 @@ import pytest
 from console import drive, exits
 from console.endpoint import checked, endpoint, serving
 from console.prepare import prepare
-from generator.coordinator import RunEnd
+from generator.progress import RunEnd
 from generator.errors import MachineError, RunFolderError, ScenarioError
 from generator.run_dir import RunDir
 

@@ -281,6 +281,14 @@ def test_a_target_that_is_down_is_not_hammered(world: World) -> None:
     assert [due for _, _, due, _ in world.launched] == [START + k * REFUSED_PAUSE_NS for k in range(10)]
 
 
+def test_a_stop_before_the_start_ends_the_step_there(world: World) -> None:
+    """A step that was announced and never began has no length, and none below nothing."""
+    for issuer in (opened(world, step(duration_ns=S), [0]), closed(world, step(concurrency=1, duration_ns=S))):
+        issuer.begin(START + S)
+        issuer.stop()
+    assert world.ended == [START + S, START + S]
+
+
 def test_stop_ends_a_closed_step_now(world: World) -> None:
     """Answers that come later free their slots for nothing."""
     world.answer_ns = 10 * MS

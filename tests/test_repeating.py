@@ -16,7 +16,7 @@ from console.cli import main
 from console.drive import Finished
 from console.prepare import Prepared, prepare
 from generator import run_dir
-from generator.coordinator import RunEnd
+from generator.progress import RunEnd
 from generator.errors import OpenloopError, RunFolderError, TargetError
 from generator.planning import plan
 from tests import fabricate

@@ -197,3 +197,22 @@ def test_a_secret_is_in_no_error_message(monkeypatch):
             "quick", {}, [f"target.api_key={key}", "target.headers=[]", "target.apikey=3", "target.stream=perhaps"]
         )
         assert "sk-hush" not in said
+
+
+def test_secrets_of_targets_with_like_names_stay_apart(monkeypatch):
+    """`gw-1` and `gw_1` make one word: the second is numbered on, past a variable of that name that the scenario uses, too."""
+    monkeypatch.setenv("OPENLOOP_GW_1_API_KEY_2", "from the environment")
+    targets = (
+        "targets={gw-1: {url: 'http://127.0.0.1:9/v1', model: m, api_key: one},"
+        " gw_1: {url: 'http://127.0.0.1:9/v1', model: m, api_key: two},"
+        " other: {url: 'http://127.0.0.1:9/v1', model: m, api_key: '${OPENLOOP_GW_1_API_KEY_2}'}}"
+    )
+    read = reading.load(None, {}, [targets, "steps=[{arrivals: constant, rate: 1/s, duration: 1s}]"])
+    keys = {name: read.secrets[form.api_key] for name, form in read.form.target_forms().items()}
+    assert keys == {"gw-1": "one", "gw_1": "two", "other": "from the environment"}
+
+
+def test_a_home_that_nobody_has():
+    assert "--set workload.prompts: ~nosuchuser/x.jsonl: this machine knows no such user" in refused(
+        "quick", {}, ["workload.prompts=~nosuchuser/x.jsonl"]
+    )

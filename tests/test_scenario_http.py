@@ -157,7 +157,7 @@ def test_each_of_several_workloads_has_its_own(tmp_path: Path) -> None:
 def test_only_who_asks_pays_for_jsonpath() -> None:
     """Neither the command line nor a worker of another API loads the library."""
     code = (
-        "import sys; from generator import scenario, plan, worker; from generator.apis import table; from generator.job import Target\n"
+        "import sys; from generator import worker; from generator.planning import plan; from generator.scenario import reading; from generator.apis import table; from generator.job import Target\n"
         "table.make(Target('t', 'http://h', 'openai-chat', 'm')); assert 'jsonpath' not in sys.modules\n"
         "table.make(Target('t', 'http://h', 'http-json', '')); assert 'jsonpath' in sys.modules"
     )

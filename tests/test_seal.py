@@ -209,7 +209,7 @@ def test_no_run_folder(tmp_path: Path, name: str, data: bytes | None, words: str
 HOLDER = """
 import sys
 from pathlib import Path
-from generator import claim
+from generator.recording import claim
 from generator.rows import UNKNOWN
 from generator.run_dir import RunDir
 claim.share(RunDir(Path(sys.argv[1])))

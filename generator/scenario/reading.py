@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import itertools
 import os
 import re
 import secrets as entropy
@@ -152,31 +153,22 @@ def _make_paths_absolute(document: Document, base: FilePath) -> None:
         value, place = document.get(path), document.place(path)
         if isinstance(value, str):
             start = FilePath.cwd() if place.startswith("--") else base
-            document.put(path, str(start / FilePath(value).expanduser()), place)
+            document.put(path, str(start / _at_home(value, place)), place)
+
+
+def _at_home(text: str, place: str) -> FilePath:
+    try:
+        return FilePath(text).expanduser()
+    except RuntimeError:
+        raise ScenarioError(f"{place}: {text}: this machine knows no such user; write the path out") from None
 
 
 def _take_secrets(document: Document) -> dict[str, str]:
     """Resolve every ``${NAME}``, and put a ``${NAME}`` in place of secrets that were written out."""
     secrets: dict[str, str] = {}
-    for target in _target_paths(document.data):
-        label = re.sub(r"\W", "_", "_".join(str(k) for k in target[-1:])).upper()
-        for key in ("api_key", "proxy"):
-            value = document.get((*target, key))
-            if value and isinstance(value, str) and not _VARIABLE.search(value) and (key == "api_key" or "@" in value):
-                _hide(document, (*target, key), f"OPENLOOP_{label}_{key.upper()}", secrets)
-        for base in ((*target, "headers"), (*target, "metrics", "headers")):
-            headers = document.get(base)
-            for name, value in list(headers.items()) if isinstance(headers, dict) else []:
-                if (
-                    value
-                    and isinstance(value, str)
-                    and _SECRET_HEADER.search(str(name))
-                    and not _VARIABLE.search(value)
-                ):
-                    word = re.sub(r"\W", "_", "_".join([*map(str, base[len(target) : -1]), str(name)])).upper()
-                    _hide(document, (*base, name), f"OPENLOOP_{label}_{word}", secrets)
+    targets = _target_paths(document.data)
     for path, text in _texts(document.data, ()):
-        allowed = any(path[: len(t) + 1] == (*t, key) for t in _target_paths(document.data) for key in _VARIABLE_KEYS)
+        allowed = any(path[: len(t) + 1] == (*t, key) for t in targets for key in _VARIABLE_KEYS)
         for variable in _VARIABLE.finditer(text):
             word, name = variable.group(0), variable.group(1)
             place = f"{document.place(path)}: {scenario_text.dotted(path)}"
@@ -189,12 +181,40 @@ def _take_secrets(document: Document) -> dict[str, str]:
                     there = "is empty" if name in os.environ else "is not set"
                     raise ScenarioError(f"{place}: the environment variable {name} {there}: export {name}=…")
                 secrets[word] = os.environ[name]
+    for target in targets:
+        for path, word in _written_out(document, target):
+            _hide(document, path, re.sub(r"\W", "_", f"OPENLOOP_{target[-1]}_{word}").upper(), secrets)
     return secrets
 
 
+def _written_out(document: Document, target: Path) -> list[tuple[Path, str]]:
+    """Where a target has secrets as plain text, and words for them."""
+    found: list[tuple[Path, str]] = []
+    for key in ("api_key", "proxy"):
+        value = document.get((*target, key))
+        if _is_plain(value) and (key == "api_key" or "@" in value):
+            found.append(((*target, key), key))
+    for base in ((*target, "headers"), (*target, "metrics", "headers")):
+        headers = document.get(base)
+        for name, value in headers.items() if isinstance(headers, dict) else ():
+            if _is_plain(value) and _SECRET_HEADER.search(str(name)):
+                found.append(((*base, name), "_".join([*map(str, base[len(target) : -1]), str(name)])))
+    return found
+
+
+def _is_plain(value: Any) -> bool:
+    return isinstance(value, str) and bool(value) and not _VARIABLE.search(value)
+
+
 def _hide(document: Document, path: Path, name: str, secrets: dict[str, str]) -> None:
+    """Put ``${NAME}`` in place of a secret. Names that differ in blanks or case alone make one word, so a word is numbered on: another
+    target's key must never be sent."""
+    secret = document.get(path)
     word = f"${{{name}}}"
-    secrets[word] = document.get(path)
+    for number in itertools.count(2):
+        if secrets.setdefault(word, secret) == secret:
+            break
+        word = f"${{{name}_{number}}}"
     document.put(path, word, document.place(path))
 
 

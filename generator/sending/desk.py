@@ -99,8 +99,8 @@ class Desk:
         target = self._plan.targets[(prompt.spec or step.workload).target or step.target]
         return self._make(target, step, request_id, arrival, scheduled_ns, prompt, phase, slot)
 
-    def launch(self, stream: Stream, step: Step, cap: int | None) -> bool:
-        """Take an arrival and send it; or drop it, and give False, where the cap on what may be in flight is reached."""
+    def launch(self, stream: Stream, step: Step, over_cap: bool) -> bool:
+        """Take an arrival and send it; or, where as much is in flight as may be, drop it and give False."""
         stream.issued_ns = issued_ns = clock.monotonic_ns()
         counters = self._counters
         late_ns = issued_ns - stream.scheduled_ns
@@ -108,7 +108,7 @@ class Desk:
             if late_ns <= limit_ns:
                 break
             counters[index] += 1
-        if cap is not None and len(self.in_flight) >= cap:
+        if over_cap:
             counters[INDEX["dropped"]] += 1
             self._ledger.request(request_row(stream, "dropped", self._plan.run_id, self._worker_id, self._redactor))
             if self._tripwires is not None:

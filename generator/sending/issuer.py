@@ -126,7 +126,7 @@ class OpenIssuer:
         """No more arrivals: those not yet due get no row."""
         if not self._over:
             self._pacer.rest()
-            self._finish(clock.monotonic_ns())
+            self._finish(max(clock.monotonic_ns(), self._start_ns))
 
     def _finish(self, end_ns: int) -> None:
         if not self._over:
@@ -213,7 +213,7 @@ class ClosedIssuer:
     def stop(self) -> None:
         if not self._over:
             self._pacer.rest()
-            self._finish(clock.monotonic_ns())
+            self._finish(max(clock.monotonic_ns(), self._start_ns))
 
     def _finish(self, end_ns: int) -> None:
         if not self._over:

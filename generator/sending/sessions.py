@@ -215,7 +215,7 @@ class SessionIssuer:
     def stop(self) -> None:
         """No more turns: what is not yet due gets no row."""
         if not self._over:
-            self._finish(clock.monotonic_ns())
+            self._finish(max(clock.monotonic_ns(), self._last_issue_ns))
 
     def _finish(self, end_ns: int) -> None:
         if self._over:

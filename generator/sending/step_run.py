@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from generator.counters import Counters
 from generator.job import Step
 from generator.pacer import Pacer
 from generator.run_dir import RunDir
@@ -28,6 +29,7 @@ class StepRun:
         workers: int,
         run: RunDir,
         desk: Desk,
+        counters: Counters,
         pacer: Pacer,
         on_ended: Callable[[StepRun], None],
     ) -> None:
@@ -41,9 +43,8 @@ class StepRun:
         self._run = run
         self._desk = desk
         self._on_ended = on_ended
-        self._cap: int | None = None
-        if step.max_in_flight is not None and not step.closed:
-            self._cap = len(range(worker, step.max_in_flight, workers))
+        self._counters = counters
+        self._cap = None if step.closed else step.max_in_flight
         self._start_ns = 0
         self._ready: dict[int, Stream] = {}
         self._sessions: SessionIssuer | None = None
@@ -97,7 +98,9 @@ class StepRun:
         self.offered += 1
         if arrival not in self._ready:
             self._make(arrival, scheduled_ns, slot)
-        return self._desk.launch(self._ready.pop(arrival), self.step, self._cap)
+        # The cap is the run's: what all workers have in flight, as each tells in its counters.
+        over = self._cap is not None and self._counters.total("in_flight") >= self._cap
+        return self._desk.launch(self._ready.pop(arrival), self.step, over)
 
     def _ended(self, end_ns: int) -> None:
         self.end_ns = end_ns

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,8 +23,8 @@ Answer = tuple[int, dict[str, str], bytes]
 
 
 @contextmanager
-def answering(answer: Callable[[Asked], Answer]) -> Iterator[str]:
-    """The server's URL without a path; ``answer`` is called for every GET and POST."""
+def answering(answer: Callable[[Asked], Answer], served: ssl.SSLContext | None = None) -> Iterator[str]:
+    """The server's URL without a path, https where a context is ``served``; ``answer`` is called for every GET and POST."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -45,10 +46,12 @@ def answering(answer: Callable[[Asked], Answer]) -> Iterator[str]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
+    if served is not None:
+        server.socket = served.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     try:
-        yield f"http://127.0.0.1:{server.server_port}"
+        yield f"{'http' if served is None else 'https'}://127.0.0.1:{server.server_port}"
     finally:
         server.shutdown()
         thread.join()

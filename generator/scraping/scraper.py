@@ -63,6 +63,7 @@ class Source:
         self._beyond: set[tuple[str, str]] = set()
         self._account: dict[str, Any] = {"reads": 0, "failed": 0, "skipped": 0}
         self._secure = target.tls
+        self._server_name = _server_name(target, self._url) if self._url is not None else None
         self.told: list[str] = []
 
     def session(self) -> aiohttp.ClientSession:
@@ -106,7 +107,9 @@ class Source:
         return self._kept(found, t_ns)
 
     async def _page(self, session: aiohttp.ClientSession, url: str) -> str:
-        async with session.get(url, headers=_HEADERS | self._metrics.headers, allow_redirects=False) as answer:
+        headers = _HEADERS | self._metrics.headers
+        name = self._server_name
+        async with session.get(url, headers=headers, allow_redirects=False, server_hostname=name) as answer:
             if answer.status != 200:
                 raise ScrapeError(f"HTTP status {answer.status}")
             body = bytearray()
@@ -149,6 +152,12 @@ def endpoint_of(url: str) -> str:
     """``/metrics`` of the host that a base URL names: where vLLM, SGLang, llama.cpp and the simulator have it."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc}/metrics"
+
+
+def _server_name(target: job.Target, url: str) -> str | None:
+    """What ``target.tls`` calls the host that figures are read from, where that is the target's own; None: as its URL does."""
+    here, there = urlsplit(url), urlsplit(target.url)
+    return target.tls.server_name if here.scheme == "https" and here.hostname == there.hostname else None
 
 
 def _words(error: Exception) -> str:

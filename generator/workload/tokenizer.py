@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import ssl
 from collections.abc import Callable
+from dataclasses import replace
 from http import HTTPStatus
-from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -18,6 +20,7 @@ from generator.apis.fields import parse
 from generator.errors import ScenarioError, TargetError
 from generator.job import TOKENIZER_ENDPOINT, Target
 from generator.transport.tls import context
+from generator.transport.wire import fixed_headers, port_of
 
 TIMEOUT_S = 30.0
 
@@ -53,16 +56,29 @@ def local(path: Path) -> Tokenize:
     return lambda text: list(made.encode(text, add_special_tokens=False).ids)
 
 
+class _Secure(HTTPConnection):
+    """HTTPS whose certificate is to carry ``name``; ``HTTPSConnection`` takes the address for it."""
+
+    def __init__(self, host: str, port: int, name: str, tls: ssl.SSLContext) -> None:
+        super().__init__(host, port, timeout=TIMEOUT_S)
+        self._name = name
+        self._tls = tls
+
+    def connect(self) -> None:
+        super().connect()
+        self.sock = self._tls.wrap_socket(self.sock, server_hostname=self._name)
+
+
 def endpoint(target: Target) -> Tokenize:
     """The target's ``/tokenize``, beside its ``/v1``, as vLLM and SGLang (``prompt``) and llama.cpp (``content``) have it: each takes
-    its own word of the one body and leaves the other's. The call raises TargetError.
+    its own word of the one body and leaves the other's. It is asked with the headers of requests, and under TLS by the same name.
+    Raises ScenarioError for headers or certificates that no request could be sent with; the call raises TargetError.
     """
     url = tokenize_url(target.url)
     parts = urlsplit(url)
-    headers = {"content-type": "application/json", **target.headers}
-    if target.api_key:
-        name, value = table.make(target).auth(target.api_key)
-        headers[name] = value
+    # Without gzip: what asks here reads answers as they come.
+    own = fixed_headers(replace(target, gzip=False), table.make(target), keep_alive=False)
+    headers = {"content-type": "application/json"} | {name.lower(): value for name, value in own}
     tls = context(target.tls) if parts.scheme == "https" else None
 
     def ask(text: str) -> list[int]:
@@ -73,11 +89,11 @@ def endpoint(target: Target) -> Tokenize:
             "add_special_tokens": False,
             "add_special": False,
         }
-        host, port = parts.hostname or "", parts.port
+        host, port = parts.hostname or "", port_of(parts)
         connection = (
             HTTPConnection(host, port, timeout=TIMEOUT_S)
             if tls is None
-            else HTTPSConnection(host, port, timeout=TIMEOUT_S, context=tls)
+            else _Secure(host, port, target.tls.server_name or host, tls)
         )
         try:
             with contextlib.closing(connection):

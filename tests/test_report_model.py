@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fabricate import answer, request, step, write
 from report_runs import HOSTILE, INVALID, STATES, aimed, compared, hostile, judged, limited, small, talking
 
 from analysis.report import csv, json, text, wording
+from generator.run_dir import RunDir
 
 GOLDEN = Path(__file__).parent / "golden"
 PAGE = (Path(__file__).parents[1] / "docs" / "report.md").read_text()
@@ -115,6 +117,36 @@ def test_failures_are_infinitely_late_when_adjusted(tmp_path: Path) -> None:
     assert "infinite" in second["ttft_ms"]["withheld"]["adjusted.p50"]
     assert second["success_rate"] == pytest.approx(1 / 3)
     assert second["outcomes"] == {"ok": 1, "rate_limited": 1, "lost": 1}
+
+
+def partly_timed(path: Path) -> RunDir:
+    """Ten ok, eight of them of one token, which has no TPOT; two failed."""
+    answers = [answer(n, at_ms=100.0 * n, gaps_ms=(10.0,) if n < 2 else ()) for n in range(10)]
+    late = [request(n, at_ms=100.0 * n, outcome="timeout") for n in range(10, 12)]
+    tokens = [t for _, rows in answers for t in rows]
+    return write(path, steps=[step(offered=12)], requests=[*(row for row, _ in answers), *late], tokens=tokens)
+
+
+def test_what_few_answers_have_is_not_called_failed(tmp_path: Path) -> None:
+    """Of twelve requests two failed. Of four that have a TPOT or failed these are half: infinite, and the words say half of what."""
+    only = report_of(partly_timed, tmp_path)["steps"][0]
+    assert (only["tpot_ms"]["n"], only["tpot_ms"]["adjusted"]["p90"]) == (2, None)
+    assert only["tpot_ms"]["withheld"]["adjusted.p90"] == (
+        "infinite: more than 10 % of requests that have it or failed are failures"
+    )
+    assert only["ttft_ms"]["withheld"]["adjusted.p90"] == "infinite: more than 10 % of requests failed"
+
+
+def test_failures_make_nothing_infinite_that_no_answer_has(tmp_path: Path) -> None:
+    """Whole bodies have no TTFT: with one failure among them there are no adjusted figures of it, and no reason as if all had failed."""
+    rows = [request(n, at_ms=100.0 * n, streamed=False) for n in range(5)]
+    run = write(tmp_path / "run", steps=[step(offered=6)], requests=[*rows, request(5, at_ms=500.0, outcome="timeout")])
+    con, report, _ = judged(run)
+    con.close()
+    only = report["steps"][0]
+    assert only["ttft_ms"]["adjusted"] is None
+    assert not any(key.startswith("adjusted") for key in only["ttft_ms"]["withheld"])
+    assert only["e2e_ms"]["adjusted"]["p50"] is not None
 
 
 @pytest.mark.parametrize("state", STATES)

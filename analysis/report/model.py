@@ -44,7 +44,8 @@ def build(con: DuckDBPyConnection, manifest: Row, verdict: Verdict) -> Row:
         step_id = window["step_id"]
         facts = {name: rows.get(step_id, {}) for name, rows in tables.items()}
         reasons = [r for r in withheld if r["step_id"] == step_id]
-        metrics = {m: _latency(latencies.get((step_id, m.removesuffix("_ms"))), m, reasons) for m in METRICS}
+        ok = facts["step_summary"]["ok_requests"]
+        metrics = {m: _latency(latencies.get((step_id, m.removesuffix("_ms"))), m, reasons, ok) for m in METRICS}
         for metric, latency in metrics.items():
             latency["intervals"] = intervals.of_metric(bounds.get((step_id, metric), []), latency["withheld"])
         counts = _counts(r for r in outcomes if r["step_id"] == step_id)
@@ -109,19 +110,22 @@ def _unsaid(name: str | None, cell: str | None) -> str | None:
     return None if name and all(f" {value} " in f" {name} " for value in values) else cell
 
 
-def _latency(row: Row | None, metric: str, withheld: list[Row]) -> Row:
-    """mean, min, p50 … p99_9, max and n in ms; ``adjusted`` where failures have a place; ``withheld``: key → reason."""
+def _latency(row: Row | None, metric: str, withheld: list[Row], ok: int) -> Row:
+    """mean, min, p50 … p99_9, max and n in ms; ``adjusted`` where failures have a place; ``withheld``: key → reason. ``ok``: requests
+    that ended so, which need not all have the value.
+    """
     row = row or {}
     found: Row = {key: _finite(row.get(f"{key.replace('_', '')}_ms")) for key in _PLAIN} | {"n": row.get("n") or 0}
     reasons = {str(r["figure"]).replace(".", "_"): r["reason"] for r in withheld if f"{r['metric']}_ms" == metric}
     # A relation that withholds for reasons of its own (icl) has NULL already; what steadiness forbids, it does not know.
     found |= dict.fromkeys(reasons)
     adjusted: Row = {}
+    whole = "requests failed" if found["n"] == ok else "requests that have it or failed are failures"
     for key in ADJUSTED if row.get("adjusted_p50_ms") is not None else ():
         value = row[f"adjusted_{key}_ms"] if key not in reasons else None
         adjusted[key] = _finite(value)
         if value is not None and math.isinf(value):
-            reasons[f"adjusted.{key}"] = f"infinite: more than {(1 - PERCENTILES[key]) * 100:.3g} % of requests failed"
+            reasons[f"adjusted.{key}"] = f"infinite: more than {(1 - PERCENTILES[key]) * 100:.3g} % of {whole}"
         elif value is None and key in reasons:
             reasons[f"adjusted.{key}"] = reasons[key]
     return found | {"adjusted": adjusted or None, "withheld": reasons}

@@ -13,6 +13,11 @@ CREATE OR REPLACE MACRO least_n(p) AS ceil(ln(0.05) / ln(p))::BIGINT;
 -- A percentile that so few values cannot bound from above is withheld: NULL here, the reason in the relation "withheld".
 CREATE OR REPLACE MACRO enough(n, p, x) AS CASE WHEN n >= least_n(p) THEN x END;
 
+-- The percentile with every failure as infinity. NULL where some ended ok and none of them has the value (whole bodies have no TTFT): then
+-- what failed would have had none either. Where nothing ended ok nobody can know, and all of it is late.
+CREATE OR REPLACE MACRO adjusted_percentile(x, adjusted, p) AS
+    CASE WHEN count(x) > 0 OR count(adjusted) = count(*) THEN percentile(adjusted, p) END;
+
 -- Mean, extremes and percentiles of x in ms; adjusted: the same requests with every failure as +infinity.
 CREATE OR REPLACE MACRO distribution(x, adjusted) AS {
     n: count(x),
@@ -25,10 +30,10 @@ CREATE OR REPLACE MACRO distribution(x, adjusted) AS {
     p99_ms: enough(count(x), 0.99, percentile(x, 0.99)),
     p999_ms: enough(count(x), 0.999, percentile(x, 0.999)),
     max_ms: max(x),
-    adjusted_p50_ms: percentile(adjusted, 0.5),
-    adjusted_p90_ms: percentile(adjusted, 0.9),
-    adjusted_p95_ms: percentile(adjusted, 0.95),
-    adjusted_p99_ms: enough(count(adjusted), 0.99, percentile(adjusted, 0.99))
+    adjusted_p50_ms: adjusted_percentile(x, adjusted, 0.5),
+    adjusted_p90_ms: adjusted_percentile(x, adjusted, 0.9),
+    adjusted_p95_ms: adjusted_percentile(x, adjusted, 0.95),
+    adjusted_p99_ms: enough(count(adjusted), 0.99, adjusted_percentile(x, adjusted, 0.99))
 };
 
 -- A value of a request that ended ok; of one that did not, infinity: it never came.

@@ -6,7 +6,7 @@
 -- column: n [values] requests, or gaps for icl
 -- column: mean_ms, min_ms, p50_ms, p75_ms, p90_ms, p95_ms, max_ms [ms] of requests that ended ok
 -- column: p99_ms, p999_ms [ms] the same; NULL where n is too small, see withheld
--- column: adjusted_p50_ms, adjusted_p90_ms, adjusted_p95_ms, adjusted_p99_ms [ms] with failures as infinity; NULL for icl and lateness
+-- column: adjusted_p50_ms, adjusted_p90_ms, adjusted_p95_ms, adjusted_p99_ms [ms] with failures as infinity; NULL for icl and lateness, and where answers ended ok and none has the value
 
 SELECT 'ttft' AS metric, * FROM ttft_percentiles
 UNION ALL BY NAME

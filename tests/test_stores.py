@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import shutil
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -29,7 +30,7 @@ from stores_kept import (
     stored,
 )
 
-from console.stores import address, mongo, parquet, store, tables
+from console.stores import address, mongo, parquet, source, store, tables
 from generator.errors import RunFolderError, StoreError
 from generator.run_dir import RunDir
 
@@ -207,6 +208,95 @@ def test_of_two_exports_at_a_time_one_counts(place: Place, longer: RunDir, monke
     assert pieces(url, "requests") == once
 
 
+def once_uncontested(patch: pytest.MonkeyPatch, then: Callable[[], None]) -> None:
+    """The next export of a Parquet store does ``then`` between its look at the record and putting its own."""
+    look, first = parquet.ParquetStore._uncontested, itertools.count()
+
+    def looked(self: Any, *given: Any) -> None:
+        look(self, *given)
+        if next(first) == 0:
+            then()
+
+    patch.setattr(parquet.ParquetStore, "_uncontested", looked)
+
+
+def test_in_a_folder_nothing_comes_between_the_look_and_the_record(
+    place: Place, longer: RunDir, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An export that took another one's rows for a killed one's waits for it, finds its record, and removes nothing."""
+    url = place()
+    if not url.startswith("file"):
+        pytest.skip("elsewhere nothing is locked, or all is")
+    ends: list[str] = []
+
+    def second() -> None:
+        try:
+            export(longer, url, tags={"copy": "second"})
+        except StoreError as e:
+            ends.append(str(e))
+
+    waiting = threading.Thread(target=second)
+
+    def begin() -> None:
+        waiting.start()
+        # Time enough to end, if it were not kept from it.
+        waiting.join(3)
+
+    once_uncontested(monkeypatch, begin)
+    export(longer, url, tags={"copy": "first"})
+    waiting.join()
+    assert len(ends) == 1
+    assert "another export of run" in ends[0]
+    assert [found["tags"] for found in listed(url)] == [{"copy": "first"}]
+    assert stored(url, "requests") == facts(longer, "requests")
+
+
+def test_what_counts_by_now_is_not_removed(place: Place, longer: RunDir, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a lock: a record that was put after one's own counts, and its rows stay, even where they looked like a killed one's."""
+    url = place()
+    if not url.startswith("s3"):
+        pytest.skip("a lock or a transaction keeps this from happening")
+    put, both = parquet.ParquetStore._put, (threading.Event(), threading.Event())
+    fast, slow = both
+
+    def in_turns(self: Any, path: str, data: bytes) -> None:
+        if "/runs/" not in path or not path.endswith(f"/{longer.run_id}.json"):
+            put(self, path, data)
+        elif b'"second"' in data:
+            put(self, path, data)
+            fast.set()
+            assert slow.wait(60)
+        else:
+            assert fast.wait(60)
+            put(self, path, data)
+            slow.set()
+
+    monkeypatch.setattr(parquet.ParquetStore, "_put", in_turns)
+    other = threading.Thread(target=lambda: export(longer, url, tags={"copy": "second"}))
+    once_uncontested(monkeypatch, other.start)
+    export(longer, url, tags={"copy": "first"})
+    other.join()
+    assert [found["tags"] for found in listed(url)] == [{"copy": "first"}]
+    assert stored(url, "requests") == facts(longer, "requests")
+
+
+def test_an_export_whose_rows_were_removed_takes_its_record_back(
+    place: Place, longer: RunDir, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a lock: who finds its rows gone says so; the store answers queries, and the next export puts all right."""
+    url = place()
+    if not url.startswith("s3"):
+        pytest.skip("a lock or a transaction keeps this from happening")
+    with monkeypatch.context() as p:
+        once_uncontested(p, lambda: export(longer, url, tags={"copy": "second"}))
+        with pytest.raises(StoreError, match="export again"):
+            export(longer, url, tags={"copy": "first"})
+    assert (listed(url), stored(url, "requests")) == ([], [])
+    export(longer, url)
+    assert stored(url, "requests") == facts(longer, "requests")
+    assert pieces(url, "requests") == 1
+
+
 def test_a_commit_whose_answer_is_lost_keeps_its_rows(
     place: Place, longer: RunDir, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -239,6 +329,20 @@ def test_a_commit_whose_answer_is_lost_keeps_its_rows(
     once = pieces(url, "requests")
     export(longer, url)
     assert (stored(url, "requests"), pieces(url, "requests")) == (facts(longer, "requests"), once)
+
+
+def test_a_record_that_no_document_can_hold_is_refused(place: Place, run: RunDir) -> None:
+    """More than MongoDB's 16 MB: said as any other failure, and the rows are taken back; a filter beyond 64 bits is said, too."""
+    url = place()
+    if not url.startswith("mongodb"):
+        pytest.skip("the others know no such limit")
+    large = source.Export(run, run.read_manifest(), {"steps": ["x" * 1_000_000] * 17})
+    with store.opened(address.parse(url)) as there:
+        with pytest.raises(StoreError, match="too large"):
+            there.write(large)
+        with pytest.raises(StoreError, match="8-byte ints"):
+            there.query('{"seed": 99999999999999999999}', None)
+    assert (listed(url), pieces(url, "requests"), pieces(url, "exports")) == ([], 0, 0)
 
 
 def test_columns_that_came_since_are_added(place: Place, run: RunDir, monkeypatch: pytest.MonkeyPatch) -> None:

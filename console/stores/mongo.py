@@ -99,7 +99,8 @@ class MongoStore:
                 raise
             try:
                 self._commit(export, rows, before)
-            except StoreError:
+            except (StoreError, bson.errors.BSONError):
+                # Refused, or never sent: a record of more than 16 MB is no document.
                 self._take_back(export)
                 raise
             # Where the connection broke instead, the commit may have been done: these rows may be the run's, and stay. The note has them.
@@ -217,6 +218,9 @@ class MongoStore:
         except pymongo.errors.PyMongoError as e:
             # The description of the whole topology that follows says nothing more.
             raise self._told(re.split(r", Timeout: |, full error: ", str(e), maxsplit=1)[0]) from None
+        except (bson.errors.BSONError, OverflowError) as e:
+            # What no document can hold: a record of more than 16 MB, a filter's integer of more than 64 bits. Neither is a PyMongoError.
+            raise self._told(str(e)) from None
 
     def _told(self, words: str) -> StoreError:
         return StoreError(f"store {self._address.shown}: {self._address.redacted(words)}")

@@ -1,18 +1,22 @@
 """Runs as Parquet in a folder or an S3 bucket, and one JSON object a run that makes them count.
 
     <prefix>/openloop_store.json                                    the layout's version
+    <prefix>/openloop_store.lock                                    in a folder alone: held while a record is put
     <prefix>/runs/<organisation>/<run_id>.json                      the run's record: which export counts
     <prefix>/<table>/<organisation>/<run_id>/<export_id>.parquet    its rows
 
 An object is there whole or not at all, and every export writes new ones. The record is written last: before that, the rows belong to
 nobody. What an export found there when it began (an old copy, or what a killed export left) it removes when its record is written.
+What looks killed may be an export that is about to put its record, so in a folder one at a time looks, puts and removes. S3 has no lock:
+there who removes spares what counts by then, and who put a record sees that its rows are still there.
 """
 
 from __future__ import annotations
 
+import fcntl
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import urlsplit
@@ -33,6 +37,7 @@ from generator.run_dir import write_whole
 _CONNECT_S, _REQUEST_S = 10.0, 60.0
 _S3_OPTIONS = ("endpoint_override", "region")
 _LAYOUT = "openloop_store.json"
+_LOCK = "openloop_store.lock"
 _ROW_GROUP_ROWS = 120_000
 _INSTANTS = orjson.OPT_UTC_Z
 
@@ -95,16 +100,18 @@ class ParquetStore:
                 raise store.other_run(self._address, export, before["created"])
             stale = [path for name in tables.tables() for path in self._listed(self._folder(export, name))]
             written: list[str] = []
-            try:
-                rows = {table.name: self._copy(export, table, written) for table in export.tables()}
-                record = orjson.dumps(export.record(rows), option=_INSTANTS)
-                self._uncontested(export, before)
-            except BaseException:
-                self._remove(written)
-                raise
-            # From here on the record may be there, whatever is heard of it: its files stay. Where it is not, the next export removes them.
-            self._put(self._record_path(export.organisation, export.run_id), record)
-            self._remove(stale)
+            with ExitStack() as until_done:
+                try:
+                    rows = {table.name: self._copy(export, table, written) for table in export.tables()}
+                    record = orjson.dumps(export.record(rows), option=_INSTANTS)
+                    until_done.enter_context(self._alone())
+                    self._uncontested(export, before)
+                except BaseException:
+                    self._remove(written)
+                    raise
+                # From here on the record may be there, whatever is heard of it: its files stay. Where it is not, the next export removes them.
+                self._put(self._record_path(export.organisation, export.run_id), record)
+                self._settle(export, written, stale)
         return rows
 
     def runs(self, organisation: str | None, run_id: str | None) -> list[dict[str, Any]]:
@@ -185,10 +192,35 @@ class ParquetStore:
             raise store.overtaken(self._address, export) from None
 
     def _uncontested(self, export: Export, before: dict[str, Any] | None) -> None:
-        """Raises StoreError where another export of this run was quicker; one within the same moment is not seen."""
+        """Raises StoreError where another export of this run was quicker; where nothing is locked, one within the same moment is not seen."""
         now = self._record(export)
         if (now and now["export_id"]) != (before and before["export_id"]):
             raise store.overtaken(self._address, export)
+
+    def _settle(self, export: Export, written: Sequence[str], stale: Sequence[str]) -> None:
+        """Remove ``stale``, but for what counts by now. Raises StoreError where this export's own rows have been taken for such."""
+        counts = self._record(export)
+        counting = counts["export_id"] if counts else None
+        gone = [info for info in self._files.get_file_info(list(written)) if info.type == pa.fs.FileType.NotFound]
+        if counting == export.export_id and gone:
+            # A record without its rows would break every query of the store.
+            self._remove([self._record_path(export.organisation, export.run_id)])
+            raise StoreError(
+                f"store {self._address.shown}: another export of run {export.run_id!r} ended in the same moment and took these rows for "
+                "what a killed one left; export again"
+            )
+        self._remove([path for path in stale if PurePosixPath(path).stem != counting])
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """No other export to this folder puts a record or removes anything while it lasts."""
+        if not self._local:
+            yield
+            return
+        with (Path(self._root) / _LOCK).open("ab") as file:
+            with suppress(OSError):  # a file system without locks is held to what S3 is
+                fcntl.flock(file, fcntl.LOCK_EX)
+            yield
 
     def _record(self, export: Export) -> dict[str, Any] | None:
         return self._json(self._record_path(export.organisation, export.run_id))
@@ -224,7 +256,7 @@ class ParquetStore:
         with self._files.open_output_stream(path) as out:
             out.write(data)
 
-    def _remove(self, paths: list[str]) -> None:
+    def _remove(self, paths: Sequence[str]) -> None:
         for path in paths:
             try:
                 self._files.delete_file(path)

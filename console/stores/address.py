@@ -24,7 +24,10 @@ SCHEMES = {
 
 HIDDEN = "***"
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
-_SECRET = re.compile(r"password|passwd|secret|token|credential|passphrase|key\Z", re.IGNORECASE)
+_SECRET = re.compile(
+    r"password|passwd|secret|token|credential|passphrase|key\Z|\Aauthmechanismproperties\Z", re.IGNORECASE
+)
+_PROPERTY = re.compile(r"([A-Za-z_]+):([^,]*)")
 _EXAMPLES = "postgresql://user:${PGPASSWORD}@host/database, sqlite:///runs.db, mongodb://host/database, s3://bucket/prefix, file:///folder"
 
 
@@ -61,6 +64,7 @@ class Address:
 def parse(given: str, environment: Mapping[str, str] = os.environ) -> Address:
     """The store that ``given`` names. Raises StoreError for an unknown scheme, a variable that is not set, or no URL at all."""
     written, text, values = _filled(given, environment)
+    _check_user(given, text)
     try:
         parts = urlsplit(text)
         password = parts.password or ""
@@ -77,6 +81,8 @@ def parse(given: str, environment: Mapping[str, str] = os.environ) -> Address:
         hint = f"nearest: {near[0]}" if near else f"there are: {', '.join(SCHEMES)}"
         raise StoreError(f"store {_outline(given)}: unknown scheme {parts.scheme!r}; {hint}")
     named = [value for name, value in parse_qsl(parts.query) if _SECRET.search(name)]
+    # AWS_SESSION_TOKEN:… of MongoDB's authMechanismProperties, which may be quoted by itself.
+    named += [value for whole in named for name, value in _PROPERTY.findall(whole) if _SECRET.search(name)]
     secrets = {*values, password, unquote(password), *named, *(quote(v, safe="") for v in (*values, *named))} - {""}
     ordered = tuple(sorted(secrets, key=lambda s: (-len(s), s)))
     return Address(SCHEMES[parts.scheme], _shown(urlsplit(written)), text, ordered)
@@ -108,14 +114,29 @@ def _filled(given: str, environment: Mapping[str, str]) -> tuple[str, str, list[
     return written, f"{scheme}{there}{user}{at}{host}{slash}{path}{mark}{query}", secrets
 
 
+def _check_user(given: str, text: str) -> None:
+    """Raises StoreError where libraries do not agree what the password is: what one of them takes for a host, another one would show."""
+    scheme, _, rest = text.partition("://")
+    authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
+    if SCHEMES.get(scheme.lower()) not in ("postgresql", "mongodb"):
+        return
+    if authority.count("@") > 1 or rest.count("@") > authority.count("@"):
+        raise StoreError(
+            f"store {_outline(given)}: an @ that is not the one before the host; percent-encode the password (%40 %2F %3F %23), "
+            "or take it from a variable, ${NAME}"
+        )
+
+
 def _outline(given: str) -> str:
-    """As much of a URL as can be told before it is understood: whatever stands before an @ is left out."""
+    """As much of a URL as can be told before it is understood: whatever stands before an @, or after a question mark, is left out."""
     scheme, there, rest = given.strip().partition("://")
     if not there:
         return repr(scheme.rpartition("@")[2][:80])
-    authority, slash, tail = rest.partition("/")
+    authority, slash, tail = re.split(r"[?#]", rest, maxsplit=1)[0].partition("/")
     host = authority.rpartition("@")
-    return repr(f"{scheme}://{HIDDEN + '@' if host[1] else ''}{host[2]}{slash}{tail.partition('?')[0]}"[:200])
+    if rest.count("@") > authority.count("@"):
+        return repr(f"{scheme}://{HIDDEN}")
+    return repr(f"{scheme}://{HIDDEN + '@' if host[1] else ''}{host[2]}{slash}{tail}"[:200])
 
 
 def _shown(parts: SplitResult) -> str:

@@ -16,6 +16,7 @@ import yaml
 from compose_spec import PyOptions
 
 from console import cli, monitoring
+from console.web import queue, serving
 
 ROOT = Path(__file__).parents[1]
 DEPLOY = ROOT / "deploy"
@@ -79,6 +80,12 @@ def test_the_service_is_started_as_its_command_line_is() -> None:
     (job,) = yaml.safe_load((DEPLOY / "prometheus.yml").read_text())["scrape_configs"]
     assert job["static_configs"] == [{"targets": ["openloop:8080"]}]
     assert "--allow-host=openloop" in in_compose, "Prometheus calls it by that name"
+
+
+def test_the_service_is_given_the_time_that_it_takes_to_go() -> None:
+    """Runs are drained and sealed before it ends: Compose kills no sooner than the service itself gives up waiting."""
+    grace = COMPOSE["services"]["openloop"]["stop_grace_period"]
+    assert float(grace.removesuffix("s")) > serving._GRACE_S + queue._LEAVE_S + 10
 
 
 def test_the_image_has_all_packages_and_extras_that_exist() -> None:

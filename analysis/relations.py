@@ -193,7 +193,7 @@ def find(name: str) -> Query:
     if name in queries:
         return queries[name]
     near = difflib.get_close_matches(name, queries, n=3, cutoff=0.5)
-    hint = f"nearest: {', '.join(near)}" if near else f"there are: {', '.join(queries)}"
+    hint = f"nearest: {', '.join(near)}" if near else f"there are: {', '.join(sorted(queries))}"
     raise QueryError(f"no query {name!r}; {hint}")
 
 

@@ -72,7 +72,7 @@ def export(
         there.reach()
         one = source.of(run, owner, run_tags, table_names, replace=replace)
         rows = there.write(one)
-    counted = ", ".join(f"{rows[name]:,} {name}" if name in rows else f"no {name}" for name in table_names)
+    counted = ", ".join(f"{name} {rows[name]:,}" if name in rows else f"no {name}" for name in table_names)
     return f"{run.run_id}: in {where.shown} as {one.organisation}/{one.run_id}: {counted}{_without_report(one)}"
 
 

@@ -7,13 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from console import endpoint
 from generator.errors import ScenarioError
 from generator.planning import plan
 from generator.planning.plan import Planned
 from generator.scenario import blocks as scenario_blocks
 from generator.scenario import reading
+from generator.scenario import text as scenario_text
 from generator.scenario.reading import Scenario
+from simulator.settings import SettingsError, from_options
 
 NO_RUN = "planned"
 """Stands for the run id until there is a run folder."""
@@ -56,6 +57,18 @@ def simulators_of(read: Scenario, repetition: int = 1) -> Mapping[str, Mapping[s
     scenario gives stays. Raises ScenarioError.
     """
     return {
-        name: endpoint.checked({"seed": zlib.crc32(f"noise {read.seed} {name} {repetition}".encode())} | dict(options))
+        name: _checked(
+            read, name, {"seed": zlib.crc32(f"noise {read.seed} {name} {repetition}".encode())} | dict(options)
+        )
         for name, options in read.simulators.items()
     }
+
+
+def _checked(read: Scenario, name: str, options: Mapping[str, Any]) -> Mapping[str, Any]:
+    try:
+        from_options(options)
+    except SettingsError as e:
+        path = ("targets", name, "simulator") if "targets" in read.document.data else ("target", "simulator")
+        place = read.document.place((*path, e.key) if e.key else path)
+        raise ScenarioError(f"{place}: {scenario_text.dotted(path)}: {str(e).removeprefix('simulator: ')}") from e
+    return options

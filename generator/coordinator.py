@@ -18,7 +18,7 @@ from generator import clock, job, probing, thresholds, tripwires
 from generator.budget import Budget
 from generator.counters import Counters
 from generator.credentials import resolve_plan
-from generator.crew import Crew, Event, Member
+from generator.crew import Crew, Event, Member, finishes
 from generator.errors import MachineError, OpenloopError, TargetError
 from generator.meter import Meter
 from generator.progress import Phase, Progress, RunEnd
@@ -94,7 +94,9 @@ class _Coordinator:
         ticker = loop.create_task(self._tick_forever())
         ticker.add_done_callback(self._unwatched)
         try:
-            await self._crew.start(self._folder, self._plan.workers, self._secrets, self._plan.pin)
+            starting = self._crew.start(self._folder, self._plan.workers, self._secrets, self._plan.pin)
+            if not await finishes(starting, START_S):
+                raise MachineError(f"{self._plan.workers} workers could not be started within {START_S:g} s; use fewer")
             await self._scraping.start(self._folder, self._plan, self._secrets)
             await self._work()
         except OpenloopError as e:

@@ -28,7 +28,6 @@ NAMES = (
     "step_issued",  # issued in the step named by step_id
     "step_done",
     "recorded",  # request rows in renamed segments
-    "connections",
     "spent_nano_usd",  # by the target's own usage
     "guessed_nano_usd",  # the most that answers without usage can have cost
     "ttft_ns",  # sum over the histogram below

@@ -99,7 +99,7 @@ class Crew:
                 self.changed.clear()
                 await self.changed.wait()
 
-        return await _finishes(watch(), timeout_s)
+        return await finishes(watch(), timeout_s)
 
     def kill(self, member: Member) -> None:
         """A worker that does not answer. SIGKILL ends a stopped process, too."""
@@ -143,7 +143,8 @@ class Crew:
             self.changed.set()
 
 
-async def _finishes(work: Awaitable[None], timeout_s: float | None) -> bool:
+async def finishes(work: Awaitable[None], timeout_s: float | None) -> bool:
+    """Whether it did in time; else it is cancelled."""
     try:
         await asyncio.wait_for(work, timeout_s)
     except TimeoutError:

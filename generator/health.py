@@ -103,13 +103,12 @@ class Garbage:
         self._last_ns = clock.monotonic_ns()
 
 
-def health_row(run_id: str, worker_id: int, counters: memoryview | None, **facts: Any) -> tuple[Any, ...]:
+def health_row(run_id: str, worker_id: int, counters: memoryview, **facts: Any) -> tuple[Any, ...]:
     """All of HEALTH's columns; counters fill what they know, ``facts`` the rest, NULL what neither does."""
     row: dict[str, Any] = dict.fromkeys(_COLUMNS)
     row.update(run_id=run_id, worker_id=worker_id, t_ns=clock.monotonic_ns(), cpu_s=clock.cpu_ns() / 1e9)
     row["rss_bytes"] = rss_bytes()
-    if counters is not None:
-        for name in ("in_flight", "sent", "late_1ms", "late_10ms", "late_100ms", "dropped", "tokens"):
-            row[name] = counters[INDEX[name]]
+    for name in ("in_flight", "sent", "late_1ms", "late_10ms", "late_100ms", "dropped", "tokens"):
+        row[name] = counters[INDEX[name]]
     row.update(facts)
     return tuple(row[name] for name in _COLUMNS)

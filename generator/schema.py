@@ -149,7 +149,7 @@ TOKENS = pa.schema(
 HEALTH = pa.schema(
     [
         ("run_id", _TEXT),  # the run folder's name
-        ("worker_id", pa.int32()),  # -1: the coordinator
+        ("worker_id", pa.int32()),  # from 0
         ("t_ns", pa.int64()),  # when this row was taken
         ("cpu_s", pa.float64()),  # user + system, cumulative
         ("rss_bytes", pa.int64()),  # resident memory now

@@ -281,6 +281,7 @@ def _mean(rule: Threshold, n: int, total: float, squares: float) -> tuple[float,
 def likely(wrong: int, n: int, allowed: float) -> float:
     """P(Binomial(n, allowed) ≥ wrong): how likely so many are where the rule just holds. Exact: near no requests at all, where a run is
     best stopped, approximations call a single bad one proof."""
+    wrong = min(wrong, n)  # counts of other processes are read one after another, and may tear
     if wrong <= 0 or allowed >= 1:
         return 1.0
     if allowed <= 0:

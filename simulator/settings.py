@@ -20,7 +20,12 @@ US = 1_000
 
 
 class SettingsError(ValueError):
-    """An option is unknown, or its value is wrong. The text names the option and the nearest valid one."""
+    """An option is unknown, or its value is wrong. The text names the option and the nearest valid one; ``key`` is it, where one alone
+    is to blame."""
+
+    def __init__(self, text: str, key: str | None = None) -> None:
+        super().__init__(text)
+        self.key = key
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,9 +118,12 @@ def _base(value: object) -> str:
 
 
 def _port(value: object) -> int:
-    found = units.count(value)
-    if found > 65_535:
-        raise ValueError("a port is at most 65535; 0 lets the system choose")
+    try:
+        found = units.count(value)
+    except ValueError:
+        found = -1
+    if not 0 <= found <= 65_535:
+        raise ValueError(f"{value!r} is no port; they go from 1 to 65535, and 0 lets the system choose")
     return found
 
 
@@ -251,14 +259,15 @@ def from_options(values: Mapping[str, object]) -> Settings:
         option = OPTIONS.get(key)
         if option is None:
             raise SettingsError(
-                f"simulator: no option is called {given!r}{_near(key, OPTIONS)}; there are {', '.join(OPTIONS)}"
+                f"simulator: no option is called {given!r}{_near(key, OPTIONS)}; there are {', '.join(OPTIONS)}",
+                str(given),
             )
         if value is None:
             continue
         try:
             parsed[key] = option.parse(value)
         except ValueError as error:
-            raise SettingsError(f"simulator: {key}: {error}") from None
+            raise SettingsError(f"simulator: {key}: {error}", str(given)) from None
     limits = _windowed(parsed)
     named = {OPTIONS[key].field or key: value for key, value in parsed.items() if key not in _LIMIT_KEYS}
     return Settings(**named, limits=limits)

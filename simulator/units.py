@@ -12,13 +12,13 @@ _DURATION_NS = {
     "ms": 1_000_000,
     "s": 1_000_000_000,
     "m": 60_000_000_000,
+    "min": 60_000_000_000,
     "h": 3_600_000_000_000,
+    "d": 86_400_000_000_000,
 }
 _NUMBER = r"(\d+(?:\.\d*)?|\.\d+)"
 _DURATION = re.compile(_NUMBER + r"\s*([a-zµ]*)")
 _SHARE = re.compile(_NUMBER + r"\s*(%?)")
-_TRUE = frozenset({"true", "yes", "on", "1"})
-_FALSE = frozenset({"false", "no", "off", "0"})
 
 
 def duration_ns(value: object) -> int:
@@ -70,13 +70,6 @@ def positive(value: object) -> int:
     if found == 0:
         raise ValueError("must be at least 1")
     return found
-
-
-def flag(value: object) -> bool:
-    text = str(value).strip().lower()
-    if text not in _TRUE | _FALSE:
-        raise ValueError(f"{value!r} is neither true nor false")
-    return text in _TRUE
 
 
 def text(value: object) -> str:

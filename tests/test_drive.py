@@ -13,8 +13,8 @@ import pytest
 from console import drive, exits
 from console.endpoint import checked, endpoint, serving
 from console.prepare import prepare
-from generator.progress import RunEnd
 from generator.errors import MachineError, RunFolderError, ScenarioError
+from generator.progress import RunEnd
 from generator.run_dir import RunDir
 
 CLEAN = RunEnd(interrupted=False, lost_workers=(), succeeded=5, sent=5, error=None, exit_code=0)

@@ -329,3 +329,14 @@ def test_simulate_serves_until_it_is_interrupted() -> None:
     assert process.returncode == exits.GOOD, err
     assert len(children) == 1
     until(lambda: not children[0].is_running(), "the endpoint ended")
+
+
+def test_simulate_says_when_its_endpoint_died() -> None:
+    """A script that waits for it must not take that for its end."""
+    with started("simulate") as process:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("http://")
+        descendants(process)["simulator"][0].kill()
+        _, err = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == exits.FAULT
+    assert "ended by itself, with -9" in err

@@ -228,6 +228,18 @@ def test_a_machine_that_lacks_descriptors_is_an_error(planned, monkeypatch):
     assert planned(workers=4, steps=steps).needs.descriptors == 564
 
 
+def test_a_machine_that_lacks_memory_for_its_workers(planned, monkeypatch):
+    """A thousand workers on a small machine would be killed before they send anything; where nobody knows the memory nobody minds."""
+    steps = [{"concurrency": 1000, "requests": 3000}]
+    monkeypatch.setattr(machine, "look", lambda: Machine(10**6, 10**6, 60_000, 0, 2.0, 24 * 2**30))
+    with pytest.raises(
+        MachineError, match=r"1000 workers need about 139\.7 GiB of memory .*; 24\.0 GiB can be had; use fewer"
+    ):
+        planned(workers=1000, steps=steps)
+    monkeypatch.setattr(machine, "look", lambda: Machine(10**6, 10**6, 60_000, 0, 2.0, None))
+    assert planned(workers=1000, steps=steps).plan.workers == 1000
+
+
 def test_an_open_loop_only_may_lack_descriptors(planned, monkeypatch):
     """What is assumed of answers' times is a warning."""
     monkeypatch.setattr(machine, "look", lambda: Machine(256, 1024, 60_000, 0, 8.0, None))

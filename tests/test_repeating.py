@@ -16,9 +16,9 @@ from console.cli import main
 from console.drive import Finished
 from console.prepare import Prepared, prepare
 from generator import run_dir
-from generator.progress import RunEnd
 from generator.errors import OpenloopError, RunFolderError, TargetError
 from generator.planning import plan
+from generator.progress import RunEnd
 from tests import fabricate
 from tests.fabricate import Load
 from tests.report_runs import HOSTILE

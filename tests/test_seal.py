@@ -164,6 +164,23 @@ def test_a_damaged_segment_is_set_aside_and_told(tmp_path: Path, damage: str) ->
     assert run.sealed
 
 
+@pytest.mark.parametrize("sealed", [False, True])
+def test_a_damaged_manifest_is_made_anew(tmp_path: Path, sealed: bool) -> None:
+    """As its error says: sealing sets it aside, a sealed run's too, and the run reads again."""
+    run = recorded(tmp_path)
+    if sealed:
+        seal(run)
+    run.manifest_path.write_bytes(b'{"run_id": ')
+    with pytest.raises(RunFolderError, match="openloop seal"):
+        run.read_manifest()
+    (note,) = seal(run)
+    assert "manifest.damaged" in note
+    assert (run.path / "manifest.damaged").read_bytes() == b'{"run_id": '
+    assert note in run.read_manifest()["notes"]
+    assert len(table(run, "requests")) == 10
+    assert seal(run) == []
+
+
 def test_a_run_in_which_nothing_happened(tmp_path: Path) -> None:
     """Stopped before the first request: four empty tables of the contract."""
     run = folder(tmp_path, plan(step()))

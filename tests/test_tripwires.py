@@ -208,6 +208,12 @@ def test_how_likely_so_many_are_is_the_binomial_tail(n: int, allowed: float) -> 
         assert likely(wrong, n, allowed) == (pytest.approx(tail, rel=1e-6, abs=1e-300) if wrong > n * allowed else 1.0)
 
 
+@pytest.mark.parametrize(("wrong", "n"), [(101, 100), (1, 0), (0, 0)])
+def test_counts_that_tear_are_no_fault(wrong: int, n: int) -> None:
+    """Another process counts on while its numbers are read: more wrong ones than requests are all of them."""
+    assert likely(wrong, n, 0.01) == (1.0 if n == 0 else likely(n, n, 0.01))
+
+
 def test_a_rule_that_holds_rarely_stops_a_run() -> None:
     """Asked after each of 2,000 requests of which half as many are wrong as may be, it stops 1 of 300 runs at most."""
     draw = random.Random(7)

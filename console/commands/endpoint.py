@@ -21,16 +21,20 @@ def _options(command: F) -> F:
 
 @click.command()
 @_options
-def simulate(**given: str | None) -> None:
+def simulate(**given: str | None) -> int:
     """Serve the built-in LLM endpoint until Ctrl-C, and print its URL.
 
-    It answers chat completions with made-up text at the pace that it is told, and can log the truth about its own times.
+    It speaks every API that openloop does, answers with made-up text at the pace that it is told, and can log the truth about its own times.
     """
+    from console import exits
     from console.endpoint import checked, endpoint
 
     with endpoint(checked({key: value for key, value in given.items() if value is not None})) as server:
         try:
             click.echo(server.url)  # whoever reads it may press Ctrl-C at once
-            server.process.wait()
+            code = server.process.wait()
         except KeyboardInterrupt:
             click.echo("stopping", err=True)  # the one way to end it; nothing went wrong
+            return exits.GOOD
+    click.echo(f"error: the built-in endpoint ended by itself, with {code}", err=True)
+    return exits.FAULT

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import sys
 
 import click
@@ -17,7 +18,10 @@ def providers(name: str | None, as_json: bool) -> None:
     from generator.providers import NAMES, PRESETS
 
     if name is not None and name not in PRESETS:
-        raise ScenarioError(f"no provider {name!r}; there are: {', '.join(NAMES)}")
+        near = difflib.get_close_matches(name, NAMES, n=1)
+        raise ScenarioError(
+            f"no provider {name!r}{f' (nearest: {near[0]})' if near else ''}; there are: {', '.join(NAMES)}"
+        )
     if as_json:
         click.echo(presets.as_json(name))
     elif name is None:

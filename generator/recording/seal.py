@@ -39,7 +39,7 @@ _ORDER = {
 def seal(run: RunDir) -> list[str]:
     """Finish ``run``; returns notes on what had to be mended. Raises RunFolderError when the folder is not a run, when the run goes
     on, or when the disk has no room: the segments stay and the run stays readable."""
-    if run.sealed and not run.segments.exists():
+    if run.sealed and not run.segments.exists() and not _damaged(run):
         return []
     plan = _plan(run)
     with claim.alone(run):
@@ -53,6 +53,9 @@ def _seal(run: RunDir, plan: job.Plan) -> list[str]:
     run.segments.mkdir(exist_ok=True)
     history = journal.read(run.journal_path)
     notes = _set_damaged_aside(run, pq.read_metadata)
+    if _damaged(run):
+        run.manifest_path.replace(run.manifest_path.with_suffix(".damaged"))
+        notes.append("the manifest was damaged and is set aside as manifest.damaged")
     if not run.manifest_path.exists():
         run.write_manifest(manifest.begin(plan, run) | {"notes": ["the manifest was made anew by sealing"]})
     if not run.table_path("requests").exists():
@@ -75,6 +78,15 @@ def _seal(run: RunDir, plan: job.Plan) -> list[str]:
     if not any(run.segments.iterdir()):
         run.segments.rmdir()
     return notes
+
+
+def _damaged(run: RunDir) -> bool:
+    """There is a manifest, and it cannot be read."""
+    try:
+        run.read_manifest()
+    except RunFolderError:
+        return run.manifest_path.exists()
+    return False
 
 
 def _tell(run: RunDir, history: journal.History, notes: list[str]) -> None:

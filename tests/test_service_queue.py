@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,9 @@ import pytest
 from services import LONG, QUICK, client, one, over, reached, served, settings, submitted
 from whole_runs import until
 
+from console.web import runs
+from console.web.catalogue.store import Store
+from console.web.catalogue.tables import BenchmarkRow
 from console.web.settings import Limits
 from console.web.states import NEXT, OVER, Event, State
 
@@ -185,3 +189,83 @@ def test_what_waited_is_admitted_anew(tmp_path: Path, monkeypatch: pytest.Monkey
             assert word in found["error"]
             assert str(tmp_path) not in found["error"], "where the service keeps things is nobody's business"
             assert not (tmp_path / "runs" / benchmark_id).exists()
+            assert benchmark_id not in c.app.state.service.store.not_figured(10), "nothing is left to find out"
+
+
+@pytest.mark.parametrize(
+    ("said", "asked", "state", "error"),
+    [
+        ({"code": 0, "error": None, "interrupted": False}, False, "completed", None),
+        ({"code": 3, "error": None, "interrupted": False}, True, "completed", None),
+        ({"code": 4, "error": None, "interrupted": False}, False, "failed", "no request succeeded"),
+        ({"code": 130, "error": None, "interrupted": True}, True, "stopped", None),
+        ({"code": 130, "error": None, "interrupted": True}, False, "interrupted", "cut off before its end"),
+        ({"verdict": "VALID"}, False, "interrupted", "ended before anything was recorded"),
+        (None, False, "interrupted", "ended before anything was recorded"),
+    ],
+)
+def test_what_ended_while_no_service_lived_ends_as_it_said(
+    tmp_path: Path, said: dict[str, Any] | None, asked: bool, state: str, error: str | None
+) -> None:
+    """A run that only its judgement was left of is what it would have been; only one that broke off is interrupted."""
+    of = settings(tmp_path)
+    folder = of.own_dir / "benchmarks" / "left"
+    folder.mkdir(parents=True)
+    store = Store(of.url_of_database())
+    store.add(BenchmarkRow(id="left", name="n", state=State.RUNNING, origin="api", created_ms=1, stop_asked=asked))
+    store.close()
+    if said is not None:
+        (folder / "end.json").write_text(json.dumps(said))
+    with client(of) as c:
+        found = over(c, "left")
+    assert found["state"] == state
+    assert (error is None and found["error"] is None) or (error is not None and error in found["error"])
+
+
+def test_what_could_not_be_started_is_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever keeps its process from starting, it fails with the reason, and can be deleted; the next one runs."""
+    run = runs.run
+
+    def broken(*given: Any) -> Any:
+        monkeypatch.setattr(runs, "run", run)
+        raise ValueError("embedded null byte")
+
+    monkeypatch.setattr(runs, "run", broken)
+    with client(settings(tmp_path, at_once=1)) as c:
+        first, second = submitted(c, scenario=QUICK), submitted(c, scenario=QUICK)
+        found = over(c, first)
+        assert (found["state"], found["error"]) == ("failed", "its process could not be started: ValueError")
+        assert c.delete(f"/benchmarks/{first}").status_code == 204
+        assert over(c, second)["state"] == "completed"
+
+
+def test_what_runs_without_a_process_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A database that goes away just after it said running costs that benchmark, and not until a restart."""
+    with client(settings(tmp_path)) as c:
+        store = c.app.state.service.store
+        move = store.move
+
+        def away(benchmark_id: str, event: Event, **values: Any) -> bool:
+            moved = bool(move(benchmark_id, event, **values))
+            if event is Event.START:
+                monkeypatch.setattr(store, "move", move)
+                raise OSError("the database is away")
+            return moved
+
+        monkeypatch.setattr(store, "move", away)
+        lost = submitted(c, scenario=QUICK)
+        assert over(c, lost)["state"] == "interrupted"
+        assert c.delete(f"/benchmarks/{lost}").status_code == 204
+
+
+def test_a_reason_is_not_overwritten(tmp_path: Path) -> None:
+    """What the librarian finds out of a failed run's folder does not take the place of why it failed; without a folder it is not asked."""
+    with client(settings(tmp_path, allow_targets=("127.0.0.1:9",))) as c:
+        service = c.app.state.service
+        failed = over(c, submitted(c, scenario=QUICK | {"target": {"url": "http://127.0.0.1:9/v1", "model": "m"}}))
+        service.librarian._figure(failed["id"])
+        assert one(c, failed["id"])["error"] == failed["error"]
+        row = BenchmarkRow(id="gone", name="n", state=State.FAILED, origin="api", created_ms=1, error="its own reason")
+        service.store.add(row)
+        until(lambda: service.store.not_figured(10) == [], "the librarian's looks")
+        assert one(c, "gone")["error"] == "its own reason"

@@ -42,6 +42,8 @@ def main(what: str, folder: Path, runs_dir: Path, run_id: str) -> int:
     except Exception as e:  # noqa: BLE001 - whatever it is, the service must learn of it; its log has the rest
         sys.stderr.write(redaction.without_given(traceback.format_exc()))
         found = {"code": exits.FAULT, "error": f"internal error: {type(e).__name__}: {e}"}
+    if what == "seal":
+        found.pop("code", None)  # a code is a run's own; without one ``end.json`` says what became of the rest of a run
     if found.get("error"):
         found["error"] = redaction.without_given(str(found["error"]))
     write_whole(folder / "end.json", orjson.dumps(found, default=str))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -13,14 +12,18 @@ from console.web.catalogue.tables import BenchmarkRow, storable
 from console.web.shapes import RUN_ID
 from console.web.states import State
 from generator.errors import RunFolderError
+from generator.recording import claim
 from generator.run_dir import RunDir
 
 _ID = re.compile(RUN_ID)
 
 _STILL_S = 600.0
-"""A run that is neither sealed nor wrote a line of its journal for so long has been left by its process."""
+"""A run that is neither sealed nor claimed, nor wrote a line of its journal for so long, has been left by its process."""
 
 _JUDGING_S = 60.0
+
+READ = ("state", "name", "model", "target", "scenario", "scenario_digest", "verdict", "reasons")
+"""Columns that a manifest fills which may change when a run is sealed later."""
 
 
 def names(runs_dir: Path) -> set[str]:
@@ -31,23 +34,34 @@ def names(runs_dir: Path) -> set[str]:
         return set()
 
 
-def found(runs_dir: Path, unknown: set[str]) -> Iterator[BenchmarkRow]:
-    """A row for each of ``unknown`` that is a run and over; what still goes on is left for a later look."""
-    for name in sorted(unknown):
-        run = RunDir(runs_dir / name)
-        if run.manifest_path.exists():
-            try:
-                manifest = run.read_manifest()
-            except RunFolderError:
-                continue  # being written, or damaged: `openloop runs` tells
-            if _over(run, manifest):
-                yield _row(run, manifest)
+def found(run: RunDir) -> BenchmarkRow | None:
+    """Its row where it is a run and over; what still goes on is left for a later look.
+
+    Raises whatever a folder that another program wrote, or that may not be read, leads to.
+    """
+    if not run.manifest_path.exists():
+        return None
+    try:
+        manifest = run.read_manifest()
+    except RunFolderError:
+        return None  # being written, or damaged: `openloop runs` tells
+    return _row(run, manifest) if _over(run, manifest) else None
 
 
 def _over(run: RunDir, manifest: dict[str, Any]) -> bool:
     if run.sealed:
         return manifest.get("verdict") is not None or _age_s(run.manifest_path) > _JUDGING_S
-    return _age_s(run.journal_path) > _STILL_S
+    # Its journal has no line between a step's start and its end, which may be hours.
+    return _age_s(run.journal_path) > _STILL_S and not claimed(run)
+
+
+def claimed(run: RunDir) -> bool:
+    """Whether processes of a run, or of who seals it, still write there."""
+    try:
+        with claim.alone(run, patience_s=0):
+            return False
+    except RunFolderError:
+        return True
 
 
 def _age_s(path: Path) -> float:

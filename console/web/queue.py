@@ -21,6 +21,7 @@ from console.web.catalogue.tables import BenchmarkRow, storable
 from console.web.runs import Child
 from console.web.settings import Settings
 from console.web.states import Event, State
+from generator.run_dir import RunDir
 
 _LOOK_S = 0.25
 _LEAVE_S = 20.0
@@ -50,25 +51,28 @@ class Queue:
         self._lanes: dict[str, list[str]] = {}
         self._deadline_s: dict[str, float] = {}
         self._cut: set[str] = set()
+        """Those that were not let come to their end by themselves."""
         self._starting = threading.Lock()
         """Held while a benchmark is running and has no process yet: who would stop it waits until there is one to stop."""
         self._wake = threading.Event()
+        self._stumbled = False
         self._closing = False
         self._thread = threading.Thread(target=self._work, name="queue", daemon=True)
 
     def start(self) -> None:
         """Take up what an earlier service left, then begin."""
-        for row in self._store.in_state(State.RUNNING):
-            self._cut.add(row.id)
-            self._lanes[row.id] = row.lanes
-            left = Child(row.id, row.pid or 0, row.pid_created_s or 0.0)
-            if row.pid is None or not left.alive():
-                self._seal(row.id)
-            else:
-                # Its input closed with that service, so it drains and seals by itself; told again, it would cut what is in flight.
-                self._children[row.id] = left
-                self._deadline_s[row.id] = time.monotonic() + _OVERTIME_S
+        self._take_up()
         self._thread.start()
+
+    def _take_up(self) -> None:
+        """What runs as far as the database knows, and has no process here: it has one of an earlier service, one that ended meanwhile, or none."""
+        for row in self._store.in_state(State.RUNNING):
+            if row.id not in self._children and row.id not in self._sealing:
+                # Its input closed with that service, so it drains and seals by itself; told again, it would cut what is in flight.
+                self._children[row.id] = Child(row.id, row.pid or 0, row.pid_created_s or 0.0)
+                self._cut.add(row.id)
+                self._lanes[row.id] = row.lanes
+                self._deadline_s[row.id] = time.monotonic() + _OVERTIME_S
 
     def close(self) -> None:
         """Let all that runs drain and seal; what is not done soon, the next service finds."""
@@ -93,12 +97,16 @@ class Queue:
     def _work(self) -> None:
         while not self._closing:
             try:
+                if self._stumbled:
+                    self._take_up()
+                    self._stumbled = False
                 self._reap()
                 self._stop()
                 self._begin()
             except Exception:
                 # The queue must outlive a database that is away for a moment.
                 log.exception("the queue stumbled")
+                self._stumbled = True
                 time.sleep(1)
             self._wake.wait(_LOOK_S)
             self._wake.clear()
@@ -127,15 +135,18 @@ class Queue:
             return False
         folder = self.folder(row.id)
         rules = admission.told(self._rules, self._settings.prompts_dir)
-        try:
-            with self._starting:
-                if not self._store.move(row.id, Event.START, started_ms=now_ms()):
-                    return False
+        with self._starting:
+            if not self._store.move(row.id, Event.START, started_ms=now_ms()):
+                return False
+            try:
                 child = runs.run(folder, self._settings.runs_dir, row.id, row.env_names, rules)
-                self._children[row.id] = child
-        except OSError as e:
-            self._end(row.id, Event.FAIL, error=f"its process could not be started: {e.strerror}")
-            return False
+            except Exception as e:
+                # Whatever it was: what is running and has no process, nobody could stop or delete.
+                log.exception("%s: its process could not be started", row.id)
+                why = e.strerror if isinstance(e, OSError) else type(e).__name__
+                self._end(row.id, Event.FAIL, error=f"its process could not be started: {why}", figured=True)
+                return False
+            self._children[row.id] = child
         self._lanes[row.id] = row.lanes
         self._deadline_s[row.id] = time.monotonic() + self._settings.limits.duration_s + _OVERTIME_S
         self._store.set(row.id, pid=child.pid, pid_created_s=child.created_s)
@@ -186,30 +197,35 @@ class Queue:
 
     def _ended(self, benchmark_id: str) -> None:
         said = runs.ended(self.folder(benchmark_id))
-        if said is None:
-            self._cut.add(benchmark_id)
+        if said is None or "code" not in said:
+            # Without a code it is of a process that sealed it for a service that did not live to see that.
             self._seal(benchmark_id)
             return
         self._keep(benchmark_id, said)
-        code, asked = said["code"], self._asked(benchmark_id)
-        if benchmark_id in self._cut:
-            event = Event.CUT
-        elif asked and said.get("interrupted"):
+        code, interrupted = said["code"], said.get("interrupted")
+        if interrupted and self._asked(benchmark_id):
             event = Event.STOP
+        elif interrupted and benchmark_id in self._cut:
+            event = Event.CUT
         elif code in _OVER and not said.get("error"):
             event = Event.END
         else:
             event = Event.FAIL
-        self._end(benchmark_id, event, error=said.get("error") or _WHY.get(event, _CODES.get(code)), exit_code=code)
+        error = said.get("error") or _WHY.get(event, _CODES.get(code))
+        # Where a run was recorded, its figures may be had though its own process did not tell them.
+        figured = "figures" in said or not self._recorded(benchmark_id)
+        self._end(benchmark_id, event, error=error, exit_code=code, figured=figured)
 
     def _asked(self, benchmark_id: str) -> bool:
         found = self._store.get(benchmark_id, short=True)
         return found is not None and found[0].stop_asked
 
+    def _recorded(self, benchmark_id: str) -> bool:
+        return RunDir(self._settings.runs_dir / benchmark_id).manifest_path.exists()
+
     def _seal(self, benchmark_id: str) -> None:
         """What is left of a run whose process died: sealed by another, or nothing, where it never began to record."""
-        path = self._settings.runs_dir / benchmark_id
-        if (path / "manifest.json").exists():
+        if self._recorded(benchmark_id):
             folder = self.folder(benchmark_id)
             folder.mkdir(parents=True, exist_ok=True)
             self._sealing[benchmark_id] = runs.seal(folder, self._settings.runs_dir, benchmark_id)

@@ -6,9 +6,13 @@ database) and belong in threads; only ``events`` is asynchronous.
 
 from __future__ import annotations
 
+import secrets
 import shutil
 from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
+from pathlib import Path
 
+from console.web import importing
 from console.web.asking import Asking
 from console.web.benchmarks import Benchmarks, instant
 from console.web.catalogue.deliveries import Deliveries
@@ -24,6 +28,7 @@ from console.web.shapes import Benchmark, Delivery, Detail, Page, Plan, Submissi
 from console.web.states import OVER, State
 from console.web.submitting import Submitting
 from console.web.webhooks import Webhooks
+from generator.run_dir import RunDir
 
 
 class Service:
@@ -45,6 +50,7 @@ class Service:
         self.librarian = Librarian(settings.runs_dir, self.store, asking.judgement, lambda: not self.queue.running())
 
     def start(self) -> None:
+        shutil.rmtree(self._trash, ignore_errors=True)  # what an earlier service did not live to remove
         self.librarian.start()
         self.webhooks.start()
         self.queue.start()
@@ -71,16 +77,38 @@ class Service:
         return self.get(benchmark_id)
 
     def delete(self, benchmark_id: str) -> None:
-        """The benchmark, its run folder and all that the service keeps of it. Raises MissingError, ConflictError while it runs."""
+        """The benchmark, its run folder and all that the service keeps of it. Raises MissingError, ConflictError while it runs and where
+        its folder cannot be removed.
+        """
         row, _ = self._benchmarks.found(benchmark_id)
         if row.state == State.RUNNING:
             raise ConflictError(f"{benchmark_id} is running; stop it first")
         if row.state == State.QUEUED and not self.queue.withdraw(benchmark_id):
             raise ConflictError(f"{benchmark_id} has begun just now; stop it first")
+        run = RunDir(self.settings.runs_dir / benchmark_id)
+        try:
+            if importing.claimed(run):
+                raise ConflictError(f"{benchmark_id}: its processes still write; try again when they have ended")
+            self._throw_away(run.path)
+        except OSError as e:
+            raise ConflictError(f"{benchmark_id}: its run folder cannot be removed: {e.strerror}") from e
         self.store.drop(benchmark_id)
-        for folder in (self.settings.runs_dir / benchmark_id, self.queue.folder(benchmark_id)):
-            shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(self.queue.folder(benchmark_id), ignore_errors=True)
         self._prompts.forget(row.scenario)
+
+    def _throw_away(self, path: Path) -> None:
+        """Out of the runs folder at once or not at all: half a run that stays there would be listed again. Raises OSError."""
+        self._trash.mkdir(exist_ok=True, mode=0o700)
+        there = self._trash / f"{path.name}-{secrets.token_hex(4)}"
+        with suppress(FileNotFoundError):  # nothing was ever recorded, or somebody was quicker
+            path.rename(there)
+            if there.is_symlink():
+                there.unlink()  # what it leads to is not ours
+            shutil.rmtree(there, ignore_errors=True)
+
+    @property
+    def _trash(self) -> Path:
+        return self.settings.own_dir / "trash"
 
     def list(self, wanted: Filter) -> Page:
         return self._benchmarks.page(wanted)

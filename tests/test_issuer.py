@@ -37,6 +37,7 @@ class World:
     source: Any = None
     answers: list[tuple[int, int, int, int | None]] = field(default_factory=list)
     failure: Failure | None = None
+    first_byte_ns: int | None = 1
 
     def follow(self, source: Any, first_ns: int) -> None:
         self.source, self.due_ns = source, first_ns
@@ -77,7 +78,8 @@ class World:
                 self.fire()
             else:
                 done_ns, _, number, slot = heapq.heappop(self.answers)
-                issuer.left(SimpleNamespace(slot=slot, arrival=number, done_ns=done_ns, failure=self.failure))
+                told = {"failure": self.failure, "first_byte_ns": self.first_byte_ns}
+                issuer.left(SimpleNamespace(slot=slot, arrival=number, done_ns=done_ns, **told))
 
 
 @pytest.fixture
@@ -274,11 +276,23 @@ def test_a_ramp_down_closes_slots(world: World) -> None:
     assert world.ended == [START + S]
 
 
-def test_a_target_that_is_down_is_not_hammered(world: World) -> None:
-    """After a refused connection a slot waits 100 ms, and the wait is in its schedule: the pacer was not late."""
-    world.answer_ns, world.failure = 0, Failure("connect_error", "connect", "refused")
+@pytest.mark.parametrize("outcome", ["connect_error", "truncated", "stream_error"])
+def test_a_target_that_is_down_is_not_hammered(world: World, outcome: str) -> None:
+    """Where a connection was refused, or closed without a byte, a slot waits 100 ms, and the wait is in its schedule: the pacer was not
+    late."""
+    world.answer_ns, world.failure, world.first_byte_ns = 0, Failure(outcome, "closed", "gone"), None
     world.run(closed(world, step(concurrency=1, duration_ns=S)), START + 10 * S)
     assert [due for _, _, due, _ in world.launched] == [START + k * REFUSED_PAUSE_NS for k in range(10)]
+
+
+@pytest.mark.parametrize(
+    ("outcome", "first_byte_ns"), [("cancelled", None), ("timeout", None), ("truncated", 1), ("stream_error", 1)]
+)
+def test_what_took_its_time_or_answered_waits_for_nothing(world: World, outcome: str, first_byte_ns: int | None) -> None:
+    """A request given up here, or an answer that came and was no good, frees its slot as any other."""
+    world.answer_ns, world.failure, world.first_byte_ns = 50 * MS, Failure(outcome, "x", "x"), first_byte_ns
+    world.run(closed(world, step(concurrency=1, duration_ns=S)), START + 10 * S)
+    assert [due for _, _, due, _ in world.launched] == [START + k * 50 * MS for k in range(20)]
 
 
 def test_a_stop_before_the_start_ends_the_step_there(world: World) -> None:

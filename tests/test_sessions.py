@@ -79,6 +79,7 @@ class Stage:
         outcome = self.how(n)
         stream = SimpleNamespace(arrival=n, slot=slot, status=429 if outcome == "rate_limited" else 200, failure=None)
         stream.prompt, stream.request_id = None, n
+        stream.first_byte_ns = None if outcome == "connect_error" else self.now_ns
         stream.done_ns = self.now_ns + self.answer_ns
         if outcome == "connect_error":
             stream.failure = Failure(outcome, "connect", "refused")

@@ -17,7 +17,11 @@ BATCH = 32
 """Arrivals issued before reading and control get a turn: a worker that cannot keep up must stay alive to say so."""
 
 REFUSED_PAUSE_NS = 100_000_000
-"""A slot whose connection was refused waits this long at least: a closed loop against a target that is down would spin."""
+"""A slot waits this long at least after a connection that was refused, or closed without a byte of an answer, as a load balancer does
+whose servers are gone: a closed loop against a target that is down would spin."""
+
+_OURS = ("timeout", "cancelled")
+"""Outcomes of requests that were given up here: they took the time that they were given."""
 
 Launch = Callable[[int, int, int | None], None]
 """(arrival number, scheduled_ns, slot)"""
@@ -194,7 +198,7 @@ class ClosedIssuer:
             return
         pause_ns = think_ns(self._step, stream.arrival)
         failure = stream.failure
-        if failure is not None and failure.outcome == "connect_error":
+        if failure is not None and stream.first_byte_ns is None and failure.outcome not in _OURS:
             pause_ns = max(pause_ns, REFUSED_PAUSE_NS)
         due = (stream.done_ns or 0) + pause_ns
         if pause_ns == 0:

@@ -252,6 +252,12 @@ def aimed(path: Path) -> RunDir:
     )
 
 
+def warming(path: Path) -> RunDir:
+    """A step whose warm-up outlasts it: all that was sent is warm-up."""
+    rows = [request(n, at_ms=n * 100.0, phase="warmup") for n in range(5)]
+    return write(path, steps=[step(0, 1.0, warmup_ns=3600 * S, offered=5)], requests=rows, health=[beat(second=0)])
+
+
 STATES = {
     "aimed": aimed,
     "talking": talking,
@@ -262,4 +268,5 @@ STATES = {
     "unstreamed": unstreamed,
     "small": small,
     "limited": limited,
+    "warming": warming,
 }

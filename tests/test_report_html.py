@@ -113,6 +113,7 @@ def test_the_policy_names_the_script_that_is_there() -> None:
     [
         ("empty", ["INVALID", "interrupted", "No step was recorded"]),
         ("failed", ["connect_error", "No request ended ok", "No TTFT was measured"]),
+        ("warming", ["was sent in its warm-up: nothing of it is measured"]),
         ("single", ["No TPOT was measured", "1 of 299"]),
         ("unstreamed", ["Answers came whole", "No TTFT was measured"]),
         ("small", ["10/s", "30/s", "rate_limited", "slow down", "VALID", "p50(ttft) < 40ms", "1 of 2 held"]),

@@ -102,7 +102,7 @@ def _doubts(con: DuckDBPyConnection, rule: Threshold, some: str | None) -> dict[
 def _withheld_for(rule: Threshold) -> str:
     """What the report withholds of a whole step, for reasons that hold for any of its requests, too."""
     figure = f"p{100 * (rule.probability or 0.0):g}"
-    return f"metric = '{rule.metric}' AND (rule = 'steady' OR (metric = 'icl' AND figure = '{figure}'))"
+    return f"metric = '{rule.metric}' AND (rule = 'steady' OR figure = '{figure}')"
 
 
 def parts(con: DuckDBPyConnection) -> list[Part]:

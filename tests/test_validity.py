@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from analysis import database, validity
+from analysis import catalog, database, validity
 from analysis.rules.rule import percent
 from tests import spoilt
-from tests.fabricate import MS, START_NS, beat, realistic, request, step, write
+from tests.fabricate import MS, START_NS, beat, realistic, request, step, token, write
 
 RULES = Path(validity.__file__).parent / "rules"
 
@@ -285,3 +285,28 @@ def test_a_share_is_told_as_it_is_and_never_across_a_limit() -> None:
         "99.9 %",
         "100 %",
     ]
+
+
+@pytest.mark.parametrize(("rises", "inexact", "withheld"), [(False, 10, "p99.9"), (True, 60, "p99")])
+def test_a_percentile_that_is_not_printed_fails_no_run(rises, inexact, withheld, tmp_path):
+    """Of 3,000 answers the slowest ten or sixty have first stamps that could be 200 ms too late: a p99.9 that this could move is withheld,
+    and a p99 is, that rises with the step. No other percentile moves, and only what is printed is held against the rule."""
+    rows, chunks = [], []
+    for n in range(3000):
+        late = n % (3000 // inexact) == 0
+        ttft_ms = 3000 if late else 300 + n * 0.5 if rises else 300 + n * 7 % 3000 * 0.1
+        row = request(n, at_ms=10.0 * n)
+        first_ns = row["scheduled_ns"] + round(ttft_ms * MS)
+        row |= {"done_ns": first_ns + MS, "last_read_before_ns": first_ns - 200 * MS}
+        rows.append(row)
+        chunks.append(token(row, 0, first_ns, exact=not late))
+    run = write(tmp_path / "run", steps=[step(0, duration_s=30)], requests=rows, tokens=chunks)
+    with database.open_runs([run]) as con:
+        judged = [r for r in catalog.run(con, "stamp_certainty").dicts() if r["metric"] == "ttft"]
+        reasons = {r["figure"]: r["reason"] for r in catalog.run(con, "withheld").dicts() if r["metric"] == "ttft"}
+        certain = {r["q"]: r["moved_ms"] <= r["limit_ms"] for r in catalog.run(con, "ttft_bounds").dicts()}
+    assert [r["q"] for r in judged] == [0.5, 0.75, 0.9, 0.95, *([] if rises else [0.99])]
+    assert all(r["moved_ms"] <= r["limit_ms"] for r in judged)
+    assert withheld in reasons
+    assert reasons["p99.9"].startswith("not steady" if rises else "inexact stamps could move it by")
+    assert not certain[0.99 if rises else 0.999]

@@ -56,3 +56,24 @@ SELECT
 FROM icl_bounds AS b
 ANTI JOIN unsteady USING (run_id, step_id)
 WHERE b.q = 0.999 AND b.n >= least_n(b.q) AND b.moved_ms > b.limit_ms
+UNION ALL
+-- TTFT on the wire and TTFO end at the same stamp, but for answers that begin with reasoning.
+SELECT
+    a.run_id,
+    a.step_id,
+    a.metric,
+    a.figure,
+    'enough_data' AS rule,
+    a.n,
+    least_n(a.p) AS least_n,
+    'inexact stamps could move it by ' || round(b.moved_ms, 3) || ' ms' AS reason
+FROM asked AS a
+JOIN ttft_bounds AS b ON a.run_id = b.run_id AND a.step_id = b.step_id AND a.p = b.q
+ANTI JOIN unsteady AS u ON a.run_id = u.run_id AND a.step_id = u.step_id
+WHERE
+    a.metric IN ('ttft', 'ttft_wire', 'ttfo')
+    AND a.figure = 'p99.9'
+    AND a.n >= least_n(a.p)
+    AND b.moved_ms > b.limit_ms
+    -- The process's own stamps have no bounds that could be judged.
+    AND b.process_share < 1

@@ -288,7 +288,9 @@ def test_a_target_that_is_down_is_not_hammered(world: World, outcome: str) -> No
 @pytest.mark.parametrize(
     ("outcome", "first_byte_ns"), [("cancelled", None), ("timeout", None), ("truncated", 1), ("stream_error", 1)]
 )
-def test_what_took_its_time_or_answered_waits_for_nothing(world: World, outcome: str, first_byte_ns: int | None) -> None:
+def test_what_took_its_time_or_answered_waits_for_nothing(
+    world: World, outcome: str, first_byte_ns: int | None
+) -> None:
     """A request given up here, or an answer that came and was no good, frees its slot as any other."""
     world.answer_ns, world.failure, world.first_byte_ns = 50 * MS, Failure(outcome, "x", "x"), first_byte_ns
     world.run(closed(world, step(concurrency=1, duration_ns=S)), START + 10 * S)

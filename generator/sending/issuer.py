@@ -4,7 +4,7 @@ slots as they fall free. ``launch`` does the sending; both issuers only say whic
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from generator import clock
@@ -55,8 +55,8 @@ class OpenIssuer:
     def __init__(
         self,
         step: Step,
-        numbers: list[int],
-        offsets_ns: list[int],
+        numbers: Sequence[int],
+        offsets_ns: Sequence[int],
         pacer: Pacer,
         prepare: Prepare,
         launch: Launch,

@@ -82,7 +82,8 @@ class StepRun:
             return ClosedIssuer(step, self._worker, self._workers, pacer, launch, ended)
         arrivals = np.load(self._run.arrivals_path(step.step_id), mmap_mode="r")
         numbers, offsets = shard(arrivals, self._worker, self._workers)
-        return OpenIssuer(step, numbers.tolist(), offsets.tolist(), pacer, self._prepare, launch, ended)
+        # Views give plain ints without a list of them: steps that follow without a gap are all prepared before the first.
+        return OpenIssuer(step, numbers.data, offsets.data, pacer, self._prepare, launch, ended)
 
     def _prepare(self, number: int, scheduled_ns: int) -> None:
         # A schedule of sessions counts sessions, whose first turn is this arrival.

@@ -73,7 +73,8 @@ class SessionSpec:
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """Seconds, each from ``issued_ns`` but ``idle_s``, which counts from the last token or byte."""
+    """Seconds, each from ``issued_ns`` but ``idle_s``, which counts from the last byte, once a token came, and ``connect_s``, which counts
+    anew where a request is sent again."""
 
     connect_s: float = 10.0
     first_token_s: float = 120.0

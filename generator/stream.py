@@ -83,6 +83,7 @@ class Stream:
         "remote_addr",
         "request_id",
         "resent",
+        "resent_ns",
         "scheduled_ns",
         "sent_ns",
         "slot",
@@ -140,6 +141,7 @@ class Stream:
         self.merged_after_ns = 0  # when nothing of it had arrived yet
         self.stamp_source = "process"
         self.resent = False
+        self.resent_ns: int | None = None
         self.reads = 0
         self.bytes_sent = 0
         self.bytes_received = 0
@@ -168,10 +170,11 @@ class Stream:
         self.state = TRANSITIONS["connected"][self.state]
         self.connected_ns = t_ns
 
-    def resend(self, connection: Any) -> None:
+    def resend(self, connection: Any, t_ns: int) -> None:
         """A reused connection died before any byte of the answer: once more, on a new one."""
         self.state = TRANSITIONS["resent"][self.state]
         self.resent = True
+        self.resent_ns = t_ns
         self.sent_ns = None
         self.connection = connection
 

@@ -144,7 +144,7 @@ def test_what_is_sent_a_second_time_is_patient_anew(cuts: Cuts) -> None:
     """A stream whose reused connection was dead is not under way until it is sent again."""
     stream = cuts.send(Cancel(1.0, after_ns=45 * MS))
     cuts.at(stream, 20)
-    stream.resend(cuts.fake)
+    stream.resend(cuts.fake, stream.issued_ns)
     cuts.cancelling.look(stream.issued_ns + 70 * MS)
     assert cuts.told == []
     stream.sent_ns = stream.issued_ns + 60 * MS

@@ -18,7 +18,7 @@ SSE = [(b"content-type", b"text/event-stream")]
 EVENTS: dict[str, Any] = {
     "handed": lambda s: s.handed(None),
     "connected": lambda s: s.connected(1),
-    "resent": lambda s: s.resend(None),
+    "resent": lambda s: s.resend(None, 3),
     "response": lambda s: s.response(200, SSE, 2),
     "ended": lambda s: s.ended(3),
     "closed": lambda s: s.close(),

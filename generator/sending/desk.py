@@ -210,32 +210,31 @@ class Desk:
 
     def sweep(self, now_ns: int) -> None:
         """Time limits of everything in flight, as far as it is decoded; and the transports' idle connections."""
-        for stream in [s for s in self.in_flight if _expired(s, now_ns)]:
-            limit, seconds = _expired(stream, now_ns) or ("", 0.0)
+        for stream in [s for s in self.in_flight if expired(s, now_ns)]:
+            limit, seconds = expired(stream, now_ns) or ("", 0.0)
             self._drop(stream)
             stream.failed("timeout", limit, f"no {_WANTED[limit]} within {seconds:g} s", now_ns)
         for transport in self.transports.values():
             transport.sweep(now_ns)
 
 
-_WANTED = {"connect": "connection", "first_token": "first token", "idle": "further token", "total": "end of the answer"}
+_WANTED = {"connect": "connection", "first_token": "first token", "idle": "further byte", "total": "end of the answer"}
 
 
-def _expired(stream: Stream, now_ns: int) -> tuple[str, float] | None:
-    """Which limit a stream has passed, and what it was; None while it is within all."""
+def expired(stream: Stream, now_ns: int) -> tuple[str, float] | None:
+    """Which limit a stream has passed, and what it was in seconds; None while it is within all."""
     limits = stream.target.timeouts
     age_s = (now_ns - stream.issued_ns) / 1e9
     if age_s > limits.total_s:
         return "total", limits.total_s
     if stream.sent_ns is None:
-        return ("connect", limits.connect_s) if age_s > limits.connect_s else None
+        connecting_s = (now_ns - (stream.resent_ns or stream.issued_ns)) / 1e9
+        return ("connect", limits.connect_s) if connecting_s > limits.connect_s else None
     if not stream.call.stream:
         return None
-    # A token may have been read that is not decoded yet.
-    age_s -= _HOLD_S if stream.pending else 0.0
-    last_ns = stream.decoder.answer.last_row_ns if stream.decoder is not None else None
-    if last_ns is None:
+    if stream.decoder is None or stream.decoder.answer.last_row_ns is None:
+        # A token may have been read that is not decoded yet.
+        age_s -= _HOLD_S if stream.pending else 0.0
         return ("first_token", limits.first_token_s) if age_s > limits.first_token_s else None
-    if not stream.pending and (now_ns - last_ns) / 1e9 > limits.idle_s + _HOLD_S:
-        return "idle", limits.idle_s
-    return None
+    silent_s = (now_ns - (stream.last_byte_ns or now_ns)) / 1e9
+    return ("idle", limits.idle_s) if silent_s > limits.idle_s else None

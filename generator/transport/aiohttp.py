@@ -162,7 +162,7 @@ class AiohttpTransport:
             except _DiedError:
                 if stream.sent_ns is None or stream.connected_ns is not None or stream.headers_ns is not None:
                     raise
-                stream.resend(stream.connection)
+                stream.resend(stream.connection, clock.monotonic_ns())
                 await self._exchange(self._fresh, stream)
         except Exception as e:  # noqa: BLE001 - whatever a library raises is the end of this request, and is told as such
             e = e.cause if isinstance(e, _DiedError) else e

@@ -135,7 +135,7 @@ class SocketTransport:
 
     def resend(self, stream: Stream) -> None:
         """Once more, on a connection that cannot be stale."""
-        stream.resend(None)
+        stream.resend(None, clock.monotonic_ns())
         self._open(stream)
 
     def refused(self, stream: Stream, connection: Connection, why: str) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from analysis import catalog, database, validity
@@ -108,6 +110,26 @@ def test_a_growing_queue_is_not_steady(tmp_path):
         r for r in withheld if r["metric"] == "e2e" and r["figure"] == "p99"
     ).items()
     assert not any(r["rule"] == "steady" and r["metric"] == "lateness" for r in withheld)
+
+
+def test_what_is_withheld_for_it_is_in_no_other_table(tmp_path):
+    """p99 of a growing queue is blank by workload, by turn and on the curve, too: one of them would print what the next one withholds."""
+    rng = np.random.default_rng(6)
+    arrivals = poisson(rng, 15, 600)
+    took = queue(arrivals, rng.exponential(0.1, 600))
+    run = made(tmp_path, arrivals, took, rate_rps=15.0)
+    table = pq.read_table(run.table_path("requests"))
+    turns = pa.array([1] * len(table), table.schema.field("turn").type)
+    pq.write_table(table.set_column(table.schema.get_field_index("turn"), "turn", turns), run.table_path("requests"))
+    with database.open_runs([run]) as con:
+        assert catalog.run(con, "unsteady_steps").dicts() == [{"run_id": "run-1", "step_id": 0}]
+        for name in ("by_workload", "turns"):
+            (row,) = catalog.run(con, name).dicts()
+            assert row["e2e_p50_ms"] == pytest.approx(np.median(took) * 1000, rel=1e-6)
+            assert row["e2e_p99_ms"] is None
+        curve = {round(row["q"], 4): row["e2e_ms"] for row in catalog.run(con, "percentile_curve").dicts()}
+    assert curve[0.975] is not None
+    assert curve[0.99] is None
 
 
 def test_a_slow_drift_is_not_steady(tmp_path):

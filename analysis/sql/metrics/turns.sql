@@ -9,7 +9,7 @@
 --   what it took from a cache; NULL where it does not say
 -- column: mean_output_tokens [tokens] of those that ended ok
 -- column: ttft_mean_ms, ttft_p50_ms, ttft_p90_ms, ttft_p99_ms [ms] TTFT of those that ended ok; p99 is NULL where n is too small to
---   bound it, here and below
+--   bound it or the step was not steady, here and below
 -- column: tpot_p50_ms, tpot_p99_ms [ms] time per output token
 -- column: e2e_p50_ms, e2e_p90_ms, e2e_p99_ms [ms] end to end
 
@@ -47,10 +47,11 @@ SELECT
     ttft.mean_ms AS ttft_mean_ms,
     ttft.p50_ms AS ttft_p50_ms,
     ttft.p90_ms AS ttft_p90_ms,
-    ttft.p99_ms AS ttft_p99_ms,
+    CASE WHEN u.step_id IS NULL THEN ttft.p99_ms END AS ttft_p99_ms,
     tpot.p50_ms AS tpot_p50_ms,
-    tpot.p99_ms AS tpot_p99_ms,
+    CASE WHEN u.step_id IS NULL THEN tpot.p99_ms END AS tpot_p99_ms,
     e2e.p50_ms AS e2e_p50_ms,
     e2e.p90_ms AS e2e_p90_ms,
-    e2e.p99_ms AS e2e_p99_ms
+    CASE WHEN u.step_id IS NULL THEN e2e.p99_ms END AS e2e_p99_ms
 FROM grouped
+LEFT JOIN unsteady_steps AS u USING (run_id, step_id)

@@ -3,7 +3,8 @@
 -- grain: run_id, step_id, q
 -- column: run_id, step_id [-] the step
 -- column: q [-] 0 to 0.9999
--- column: ttft_ms, tpot_ms, e2e_ms [ms] the percentile over requests of phase main that ended ok; NULL where n is too small to bound it
+-- column: ttft_ms, tpot_ms, e2e_ms [ms] the percentile over requests of phase main that ended ok; NULL where n is too small to bound it, and
+--   from 0.99 on where the step was not steady
 
 WITH lists AS (
     SELECT
@@ -29,7 +30,8 @@ SELECT
     run_id,
     step_id,
     q,
-    enough(ttft_n, q, ttft_at) AS ttft_ms,
-    enough(tpot_n, q, tpot_at) AS tpot_ms,
-    enough(e2e_n, q, e2e_at) AS e2e_ms
+    CASE WHEN q < 0.99 OR u.step_id IS NULL THEN enough(ttft_n, q, ttft_at) END AS ttft_ms,
+    CASE WHEN q < 0.99 OR u.step_id IS NULL THEN enough(tpot_n, q, tpot_at) END AS tpot_ms,
+    CASE WHEN q < 0.99 OR u.step_id IS NULL THEN enough(e2e_n, q, e2e_at) END AS e2e_ms
 FROM points
+LEFT JOIN unsteady_steps AS u USING (run_id, step_id)

@@ -8,7 +8,8 @@
 -- column: success_share [-] ok / requests
 -- column: request_share [-] of the requests of its step that have the tag
 -- column: mean_input_tokens, mean_output_tokens [tokens] as counted in answers that ended ok
--- column: ttft_p50_ms, ttft_p99_ms [ms] TTFT of those that ended ok; p99 is NULL where n is too small to bound it, here and below
+-- column: ttft_p50_ms, ttft_p99_ms [ms] TTFT of those that ended ok; p99 is NULL where n is too small to bound it or
+--   the step was not steady, here and below
 -- column: tpot_p50_ms, tpot_p99_ms [ms] time per output token
 -- column: e2e_p50_ms, e2e_p99_ms [ms] end to end
 -- column: output_tps [tokens/s] output tokens that arrived inside the step's window, over it
@@ -68,12 +69,13 @@ SELECT
     g.mean_input_tokens,
     g.mean_output_tokens,
     g.ttft.p50_ms AS ttft_p50_ms,
-    g.ttft.p99_ms AS ttft_p99_ms,
+    CASE WHEN u.step_id IS NULL THEN g.ttft.p99_ms END AS ttft_p99_ms,
     g.tpot.p50_ms AS tpot_p50_ms,
-    g.tpot.p99_ms AS tpot_p99_ms,
+    CASE WHEN u.step_id IS NULL THEN g.tpot.p99_ms END AS tpot_p99_ms,
     g.e2e.p50_ms AS e2e_p50_ms,
-    g.e2e.p99_ms AS e2e_p99_ms,
+    CASE WHEN u.step_id IS NULL THEN g.e2e.p99_ms END AS e2e_p99_ms,
     g.window_tokens / w.window_s AS output_tps,
     g.cost_usd
 FROM grouped AS g
 JOIN step_windows AS w USING (run_id, step_id)
+LEFT JOIN unsteady_steps AS u USING (run_id, step_id)

@@ -7,6 +7,7 @@ import gzip
 import socket
 import struct
 from dataclasses import replace
+from itertools import count
 from typing import Any
 
 import pytest
@@ -128,6 +129,27 @@ def test_a_reused_connection_that_died_is_replaced_once(kind: str, method: str, 
             assert again.scheduled_ns == due_ns
             assert again.connected_ns is not None
             assert len(visits) == 3
+
+    run(work())
+
+
+@KINDS
+def test_connections_are_numbered_throughout_a_worker(kind: str) -> None:
+    """Whichever target they go to: its transports share one count, so that (worker, connection_id) is one connection."""
+    ids = count(1)
+
+    async def play(visit: Visit) -> None:
+        await visit.write(CHUNKED_HEAD, *map(chunked, EVENTS), b"0\r\n\r\n")
+
+    async def work() -> None:
+        async with target(play) as (one, _), target(play) as (other, _):
+            async with opened(kind, at(one), ids) as first, opened(kind, at(other), ids) as second:
+                for number in (1, 2):
+                    for port, wiring in ((one, first), (other, second)):
+                        wiring.transport.send(wiring.stream(at(port), number))
+                        await wiring.until_closed(number)
+            found = [[stream.connection_id for stream, _ in wiring.closed] for wiring in (first, second)]
+            assert found == [[1, 1], [2, 2]]
 
     run(work())
 

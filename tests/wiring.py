@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -89,17 +90,18 @@ class Wiring:
 
 
 @asynccontextmanager
-async def opened(kind: str, target: Target) -> AsyncIterator[Wiring]:
-    """A real transport (``socket`` or ``aiohttp``) of this loop, ready to send to ``target``."""
+async def opened(kind: str, target: Target, ids: Iterator[int] | None = None) -> AsyncIterator[Wiring]:
+    """A real transport (``socket`` or ``aiohttp``) of this loop, ready to send to ``target``; ``ids`` number its connections."""
     loop = asyncio.get_running_loop()
     pacer = Pacer()
     poller = Poller(loop, pacer, linger_ns=0)  # the target of a test lives in the same loop
     wiring = Wiring(poller, pacer)
     transport: Transport
+    ids = ids or count(1)
     if kind == "aiohttp":
-        transport = AiohttpTransport(target, OpenAIChat(), "run", poller, loop)
+        transport = AiohttpTransport(target, OpenAIChat(), "run", poller, loop, ids)
     else:
-        transport = SocketTransport(target, OpenAIChat(), "run", poller, clock.Offset(), loop)
+        transport = SocketTransport(target, OpenAIChat(), "run", poller, clock.Offset(), loop, ids)
     wiring.transport = transport
     await transport.start()
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable
+from itertools import count
 
 from generator import clock
 from generator.apis import table
@@ -74,15 +75,16 @@ class Desk:
         self._lots = Lots()
         self._cancelling = Cancelling(loop, self.intake, pacer, self._give_up)
         self.transports: dict[str, Transport] = {}
+        ids = count(1)
         for name, target in plan.targets.items():
             api = self._apis[name]
             if plan.transport == "aiohttp":
                 # Late: most runs do without its 0.8 s.
                 from generator.transport.aiohttp import AiohttpTransport
 
-                self.transports[name] = AiohttpTransport(target, api, plan.run_id, poller, loop)
+                self.transports[name] = AiohttpTransport(target, api, plan.run_id, poller, loop, ids)
             else:
-                self.transports[name] = SocketTransport(target, api, plan.run_id, poller, offset, loop)
+                self.transports[name] = SocketTransport(target, api, plan.run_id, poller, offset, loop, ids)
         limits = [t.timeouts for t in plan.targets.values()]
         shortest_s = min(min(t.connect_s, t.first_token_s, t.idle_s, t.total_s) for t in limits)
         self.sweep_s = min(0.5, max(0.02, shortest_s / 10))

@@ -13,6 +13,7 @@ import asyncio
 import socket
 import ssl
 import urllib.request
+from collections.abc import Iterator
 from functools import partial
 from types import SimpleNamespace
 from typing import Any
@@ -68,14 +69,24 @@ _FAULTS: tuple[tuple[type[Exception], str, str], ...] = (
 
 
 class AiohttpTransport:
-    """One client session to one target. See ``transport.Transport`` for what each method promises."""
+    """One client session to one target. ``ids`` number its connections: the transports of a worker share them. See
+    ``transport.Transport`` for what each method promises."""
 
-    def __init__(self, target: Target, api: Api, run_id: str, poller: Poller, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self,
+        target: Target,
+        api: Api,
+        run_id: str,
+        poller: Poller,
+        loop: asyncio.AbstractEventLoop,
+        ids: Iterator[int],
+    ) -> None:
         self.reads = 0
         self.process_stamps = 0
         self._target = target
         self._poller = poller
         self._loop = loop
+        self._ids = ids
         self._run_id = run_id
         self._reuse = target.connections == "reuse"
         self._parts = split_url(target)
@@ -91,7 +102,6 @@ class AiohttpTransport:
         self._session: aiohttp.ClientSession | None = None
         self._fresh: aiohttp.ClientSession | None = None  # never reuses a connection: what is sent again goes here
         self._known: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
-        self._made = 0
 
     async def start(self) -> None:
         """Make the session; resolve the name unless a proxy will. Raises TargetError when it has no address."""
@@ -205,8 +215,7 @@ class AiohttpTransport:
             if protocol.closed is not None:
                 protocol.closed.add_done_callback(partial(_wake_reader, response.content))
             if protocol not in self._known:
-                self._made += 1
-                self._known[protocol] = self._made
+                self._known[protocol] = next(self._ids)
             stream.connection_id = self._known[protocol]
             peer = connection.transport.get_extra_info("peername") if connection.transport is not None else None
             stream.remote_addr = peer[0] if peer else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from generator import clock
 from generator.apis.api import Api
@@ -29,7 +29,8 @@ Address = tuple[int, tuple[str, int]]
 
 
 class SocketTransport:
-    """Connections to one target. See ``transport.Transport`` for what each method promises."""
+    """Connections to one target, numbered by ``ids``, which the transports of a worker share. See ``transport.Transport`` for what each
+    method promises."""
 
     def __init__(
         self,
@@ -39,6 +40,7 @@ class SocketTransport:
         poller: Poller,
         offset: clock.Offset,
         loop: asyncio.AbstractEventLoop,
+        ids: Iterator[int],
     ) -> None:
         self.poller = poller
         self.offset = offset
@@ -49,13 +51,13 @@ class SocketTransport:
         self.read_lags: list[int] = []
         self.stamp_source = "kernel" if clock.KERNEL_STAMPS else "process"
         self._loop = loop
+        self._ids = ids
         self._target = target
         self._parts = split_url(target)
         self._wire = Wire(target, api, run_id, keep_alive=self.reuse)
         self._context = context(target.tls) if self._parts.scheme == "https" else None
         self._session: ssl.SSLSession | None = None
         self._connections: set[Connection] = set()
-        self._made = 0
         self._addresses: list[Address] = []
         self._refused: set[tuple[str, int]] = set()  # left out until the next look-up; never all of them
         self._turn = 0
@@ -192,8 +194,7 @@ class SocketTransport:
         if self._context is not None:
             name = self._target.tls.server_name or self._parts.hostname or ""
             tls = TlsSession(self._context, name, self._session)
-        self._made += 1
-        connection = Connection(self, self._made, family, address, tls, tried)
+        connection = Connection(self, next(self._ids), family, address, tls, tried)
         self._connections.add(connection)
         return connection
 

@@ -6,7 +6,7 @@
 -- column: t_s, to_s [s] the interval, counted from the start of the run's first step; every one to the last event has a row
 -- column: step_id [-] the last step that had begun when the interval began
 -- column: due, sent, ok, failed [requests] scheduled; sent; ended ok; ended otherwise, but for those given up on purpose, in the interval.
---   Probes are left out
+--   What was dropped or lost has no end, and is due alone. Probes are left out
 -- column: sent_rps, failed_rps [requests/s] the same per second
 -- column: in_flight [requests] sent and not ended at the interval's end
 -- column: output_tokens [tokens] output tokens that arrived in the interval, counted as throughput counts them

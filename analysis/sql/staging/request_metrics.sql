@@ -5,7 +5,7 @@
 -- column: run_id, request_id, step_id, worker_id, target, outcome, streamed, stamp_source [-] as in requests
 -- column: phase [-] as in requests; planned: of phase main, but the scenario gives such requests up on purpose, whether or not it came to that,
 --   so that they stand in no figure of phase main
--- column: reused [-] sent on a connection that existed
+-- column: reused [-] sent on a connection that existed; false where it was never sent
 -- column: scheduled_ns, issued_ns, sent_ns, done_ns [ns] as in requests
 -- column: first_ns, last_ns [ns] first and last chunk; last is the body's end where the answer was not streamed
 -- column: lateness_ms [ms] issued − scheduled: the generator's own delay
@@ -63,7 +63,7 @@ counted AS (
 timed AS (
     SELECT
         *,
-        connected_ns IS NULL AS reused,
+        sent_ns IS NOT NULL AND connected_ns IS NULL AS reused,
         (issued_ns - scheduled_ns) / 1e6 AS lateness_ms,
         (sent_ns - issued_ns) / 1e6 AS send_delay_ms,
         (first_ns - scheduled_ns) / 1e6 AS ttft_ms,

@@ -9,14 +9,6 @@
 WITH asked AS (
     SELECT run_id, step_id, metric, n, unnest([{figure: 'p99', p: 0.99}, {figure: 'p99.9', p: 0.999}], recursive := true)
     FROM latency_summary
-),
-
--- The generator's own lateness is held against a limit, whatever the target does.
-unsteady AS (
-    SELECT run_id, step_id
-    FROM steadiness
-    GROUP BY run_id, step_id
-    HAVING NOT bool_and(steady)
 )
 
 SELECT
@@ -41,7 +33,8 @@ SELECT
     least_n(a.p) AS least_n,
     'not steady: it depends on how long the step was' AS reason
 FROM asked AS a
-JOIN unsteady USING (run_id, step_id)
+JOIN unsteady_steps USING (run_id, step_id)
+-- The generator's own lateness is held against a limit, whatever the target does.
 WHERE a.n >= least_n(a.p) AND a.metric <> 'lateness'
 UNION ALL
 SELECT
@@ -54,7 +47,7 @@ SELECT
     least_n(b.q) AS least_n,
     'inexact stamps could move it by ' || round(b.moved_ms, 3) || ' ms' AS reason
 FROM icl_bounds AS b
-ANTI JOIN unsteady USING (run_id, step_id)
+ANTI JOIN unsteady_steps USING (run_id, step_id)
 WHERE b.q = 0.999 AND b.n >= least_n(b.q) AND b.moved_ms > b.limit_ms
 UNION ALL
 -- TTFT on the wire and TTFO end at the same stamp, but for answers that begin with reasoning.
@@ -69,7 +62,7 @@ SELECT
     'inexact stamps could move it by ' || round(b.moved_ms, 3) || ' ms' AS reason
 FROM asked AS a
 JOIN ttft_bounds AS b ON a.run_id = b.run_id AND a.step_id = b.step_id AND a.p = b.q
-ANTI JOIN unsteady AS u ON a.run_id = u.run_id AND a.step_id = u.step_id
+ANTI JOIN unsteady_steps AS u ON a.run_id = u.run_id AND a.step_id = u.step_id
 WHERE
     a.metric IN ('ttft', 'ttft_wire', 'ttfo')
     AND a.figure = 'p99.9'

@@ -54,6 +54,32 @@ class Page(HTMLParser):
         return [attributes for name, attributes in self.elements if name == tag]
 
 
+def tile(*steps: tuple[int, float | None, str]) -> str:
+    """What stands under the first latency's median; ``steps``: (n, p99 in ms, why it is withheld)."""
+    nothing = {"n": 0, "p50": None, "p99": None, "withheld": {}}
+    made = [
+        {"ttft_ms": {"n": n, "p50": 5.0, "p99": p99, "withheld": {"p99": why} if why else {}}}
+        | {"tpot_ms": nothing, "e2e_ms": nothing, "output_tokens_per_s": None}
+        for n, p99, why in steps
+    ]
+    totals = {"requests": 0, "success_rate": None, "window_output_tokens": 0}
+    return html.tiles(made, totals)[1]["note"]
+
+
+def test_a_headline_s_p99_says_what_is_withheld_and_why() -> None:
+    """The reason is the withheld figure's own, and a largest p99 tells that it is of some steps alone."""
+    unsteady, few = "not steady: it depends on how long the step was", "n too small: 9 of 299"
+    assert tile((600, None, unsteady)) == "p99 withheld: not steady"
+    assert tile((600, None, unsteady), (9, None, few), (8, None, few)) == "p99 withheld: not steady, n too small"
+    assert tile((600, 70.0, "")) == "p99 70.0 ms"
+    assert tile((600, 70.0, ""), (600, 90.0, "")) == "p99 up to 90.0 ms"
+    assert tile((600, 70.0, ""), (600, None, unsteady)) == "p99 70.0 ms, 1 step withheld"
+    assert (
+        tile((600, 70.0, ""), (600, 90.0, ""), (9, None, few), (9, None, few)) == "p99 up to 90.0 ms, 2 steps withheld"
+    )
+    assert tile((0, None, few)) == ""
+
+
 @functools.cache
 def made(state: str) -> tuple[str, Page]:
     """Each page is made once: drawing its charts takes a second."""

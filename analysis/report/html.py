@@ -209,9 +209,13 @@ def tiles(steps: list[dict[str, Any]], totals: dict[str, Any]) -> list[Fact]:
 
     def p99(metric: str) -> str:
         known = [s[metric]["p99"] for s in steps if s[metric]["p99"] is not None]
+        without = [s[metric]["withheld"]["p99"] for s in steps if s[metric]["n"] and s[metric]["p99"] is None]
         if not known:
-            return "p99 withheld: too few requests" if any(s[metric]["n"] for s in steps) else ""
-        return f"p99 {'up to ' if len(steps) > 1 else ''}{wording.number(max(known))} ms"
+            # What stands behind the colon belongs to one step.
+            reasons = dict.fromkeys(reason.partition(":")[0] for reason in without)
+            return f"p99 withheld: {', '.join(reasons)}" if reasons else ""
+        some = f", {len(without)} step{'s' * (len(without) > 1)} withheld" if without else ""
+        return f"p99 {'up to ' if len(known) > 1 else ''}{wording.number(max(known))} ms{some}"
 
     ok = f"{wording.share(totals['success_rate'])} ok" if totals["requests"] else "none was sent"
     return [

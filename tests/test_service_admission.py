@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from console.web import admission, jobs
 from console.web.admission import Rules
 from console.web.settings import Limits, Settings, Sizes
 from generator.errors import ScenarioError
+
+KEY = "sk-0123456789abcdefghij"
 
 STEP: dict[str, Any] = {"concurrency": 1, "requests": 1}
 
@@ -70,6 +73,15 @@ def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
         (target(headers={"Authorization": "Bearer sk-1234567890"}), OPEN, "never pass through here"),
         (target(metrics={"headers": {"X-Api-Key": "abc"}}), OPEN, "never pass through here"),
         (target(proxy="http://me:word@ours.example:3128") | {"transport": "aiohttp"}, OPEN, "never pass through here"),
+        (target(body={"api_key": "0123456789"}), OPEN, "target.body.api_key: what stands there looks like a key"),
+        (target(body={"deep": [{"x": f"of {KEY}"}]}), OPEN, "target.body.deep.0.x: what"),
+        (target(body={KEY: 1}), OPEN, "target.body.[redacted]: what"),
+        (target(headers={"x-goog": KEY}), OPEN, "target.headers.x-goog: what"),
+        (target(headers={"x-goog": "0123456789abcdef0123456789abcdef0123456789abcdef"}), OPEN, "target.headers.x-goog: what"),
+        (target(metrics={"headers": {"x-mine": "Bearer 0123456789"}}), OPEN, "target.metrics.headers.x-mine: what"),
+        (target(metrics=f"http://ours.example/m?a={KEY}"), OPEN, "target.metrics: what"),
+        (target(metrics="http://ours.example/m?token=abc"), OPEN, "target.metrics.url: what"),
+        (target(url=f"http://ours.example/{KEY}/v1"), OPEN, "target.url: what"),
         (target(api_key="${HIDDEN}"), OPEN, "--allow-env HIDDEN"),
         (target(headers={"x-mine": "a ${HIDDEN} b"}), OPEN, "--allow-env HIDDEN"),
         (target(body={"metadata": {"deep": ["${HIDDEN}"]}}), OPEN, "--allow-env HIDDEN"),
@@ -106,9 +118,10 @@ def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
 )  # fmt: skip
 def test_what_is_not_the_visitor_s_is_refused(scenario: dict[str, Any], rules: Rules, word: str) -> None:
     """One line for each fault, with its place and what whoever runs the service can do; no value of a variable in it."""
-    with pytest.raises(ScenarioError, match=word.replace("(", r"\(")) as refused:
+    with pytest.raises(ScenarioError, match=re.escape(word)) as refused:
         planned(scenario, rules)
     assert "value-of" not in str(refused.value)
+    assert KEY not in str(refused.value)
     assert "root:" not in str(refused.value)
 
 
@@ -121,6 +134,11 @@ def test_what_is_not_the_visitor_s_is_refused(scenario: dict[str, Any], rules: R
         (target(url="https://mine.openai.azure.com/x", headers={"api-key": "${AZURE}"}), OPEN, ["AZURE"]),
         (target(url="http://other.example/v1"), CLOSED, []),
         (target(url="simulator"), Rules(targets=()), []),
+        (target(url="https://hf-llama-3-8b-instruct.example/v1/sky-t1-32b-preview-awq"), OPEN, []),
+        (target(model="ft:hf_llama_3_8b_instruct:0123456789abcdef0123456789abcdef0123456789abcdef"), OPEN, []),
+        (target(headers={"X-Password": "${OURS}"}), OPEN, ["OURS"]),
+        (target(body={"max_tokens_to_sample": 5, "prompt_cache_key": "of basic understanding"}), OPEN, []),
+        (target(body={"image": "iVBORw0KGgo0123456789abcdef0123456789abcdef0123456789abcdef"}), OPEN, []),
     ],
 )
 def test_what_is_allowed_goes_through(scenario: dict[str, Any], rules: Rules, names: list[str]) -> None:

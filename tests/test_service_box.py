@@ -11,7 +11,7 @@ from report_runs import compared
 from services import client, settings
 from whole_runs import until
 
-from console.web import box, capacity
+from console.web import box, capacity, redaction
 from console.web.box import Answer, Boxes, BusyError
 from console.web.settings import Limits
 
@@ -92,3 +92,18 @@ def test_who_waits_for_a_report_in_vain_is_told_when_to_come_again(tmp_path: Pat
         for _ in taken:
             places.release()
         assert c.get(f"/benchmarks/{run.run_id}/report?format=csv").status_code == 200
+
+
+def test_a_fault_inside_a_box_is_told_to_the_log(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whoever asked hears that the log says more, and the log says where it was, without the keys that the box was given."""
+    monkeypatch.setenv("OURS", "value-of-OURS")
+    env = {"OURS": "value-of-OURS", redaction.GIVEN: "OURS"}
+    with pytest.raises(box.FaultError, match=r"KeyError: '\$\{OURS\}'"):
+        Boxes(1).ask(
+            {"op": "value-of-OURS"}, limit_s=60, memory_bytes=500_000_000, maps_bytes=None, answer_bytes=1000, env=env
+        )
+    assert "Traceback" in caplog.text
+    assert "jobs.py" in caplog.text
+    assert "value-of-OURS" not in caplog.text

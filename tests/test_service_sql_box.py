@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 from services import QUICK, client, over, settings, submitted
 
+from console.web import box
 from console.web.settings import Limits
 
 SECRET = "not for visitors"
@@ -140,11 +142,23 @@ def test_the_run_is_as_it_was(asked: tuple[Any, str, Path]) -> None:
 
 
 def test_the_box_has_no_keys(asked: tuple[Any, str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing of the server's environment reaches a query: the settings that a query can read hold none of it."""
-    monkeypatch.setenv("OPENAI_API_KEY", SECRET)
-    answer = sql(asked, "SELECT name, value FROM duckdb_settings()")
+    """Nothing of the server's environment reaches the process of a query but what Python needs, whatever a variable is called."""
+    for name in ("OPENAI_API_KEY", "OPENLOOP_TOKEN", "HIDDEN"):
+        monkeypatch.setenv(name, SECRET)
+    start, seen = subprocess.Popen, []
+
+    def watched(*words: Any, **given: Any) -> Any:
+        process = start(*words, **given)
+        seen.append(Path(f"/proc/{process.pid}/environ").read_bytes())
+        return process
+
+    monkeypatch.setattr(box.subprocess, "Popen", watched)
+    answer = sql(asked, "SELECT 1")
     assert answer.status_code == 200
-    assert SECRET not in answer.text
+    (environment,) = seen
+    names = {entry.partition(b"=")[0].decode() for entry in environment.split(b"\0") if entry}
+    assert {"PATH", "PYTHONPATH"} <= names <= {*box._KEPT, "PYTHONPATH", "MALLOC_ARENA_MAX"}
+    assert SECRET.encode() not in environment
 
 
 @pytest.mark.parametrize("form", ["json", "csv", "parquet"])

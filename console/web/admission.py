@@ -14,8 +14,9 @@ from dataclasses import asdict, dataclass, field, fields
 from importlib import resources
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
+from console.web import redaction
 from console.web.settings import Settings, Sizes, is_loopback
 from generator.errors import ScenarioError
 from generator.job import TOKENIZER_ENDPOINT
@@ -30,6 +31,9 @@ from generator.scenario.text import dotted
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _SIMULATOR_REFUSED = ("host", "port", "truth", "tls_cert", "tls_key", "processes")
 """Options of the built-in endpoint that open ports or write files on the server."""
+
+_SECRET_NAME = re.compile(r"auth|key|token|secret|password|credential", re.IGNORECASE)
+"""Of a parameter in a URL."""
 
 NO_LONGER = "its turn came, and it is not admitted any more"
 """What is said of a benchmark that was queued under other rules than those under which it would run."""
@@ -93,7 +97,14 @@ def _preset_host(url: str) -> str | None:
 
 def check_read(read: Scenario, rules: Rules) -> None:
     """Raises ScenarioError with a line for each thing that may not be. Nothing that the scenario names was opened yet."""
-    faults = [*_targets(read, rules), *_secrets(read, rules), *_files(read, rules), *_processes(read), *_repeats(read)]
+    faults = [
+        *_targets(read, rules),
+        *_secrets(read, rules),
+        *_written_out(read),
+        *_files(read, rules),
+        *_processes(read),
+        *_repeats(read),
+    ]
     if faults:
         raise ScenarioError("\n".join(dict.fromkeys(faults)))
 
@@ -206,6 +217,28 @@ def _secrets(read: Scenario, rules: Rules) -> Iterator[str]:
                     )
                 elif rules.env[name] is not None and (open_to := _readers(form, url)) is not None:
                     yield f"{_at(read, path)}: ${{{name}}} belongs to {host} alone, and {open_to}"
+
+
+def _written_out(read: Scenario) -> Iterator[str]:
+    """Keys where a scenario does not look for them: by their form, and by the name of what they stand under."""
+    for keys, form in _target_keys(read):
+        places = [
+            where
+            for where, url in _urls(keys, form)
+            if any(_SECRET_NAME.search(name) for name, _ in parse_qsl(urlsplit(url).query))
+        ]
+        for path, text in _texts(read.document.get(keys), keys):
+            inside = path[len(keys) :]
+            header = inside[:1] == ("headers",) or inside[:2] == ("metrics", "headers")
+            name = "" if text == path[-1] else str(path[-1])  # keys are texts as well
+            if inside != ("model",) and redaction.is_key(text, name, alone=header):
+                places.append(path)
+        for place in places:
+            yield redaction.without_keys(
+                f"{_at(read, place)}: what stands there looks like a key; keys never pass through here: name a variable of the server's "
+                "environment, such as ${OPENAI_API_KEY}, as api_key or in a header",
+                (),
+            )
 
 
 def _readers(form: Any, url: str) -> str | None:

@@ -1,12 +1,13 @@
 """Work that may be wrong, long or hostile, in a process of its own: planning, reports, SQL.
 
 The server hands over one job and reads one answer. What the process may use is bounded three times: by itself (memory, processor time,
-files: ``boxed.py``), by the clock here, and by what is read of its answer. It gets an environment with nothing in it but what the job
-needs, and runs at a low priority, so that a measurement that is under way goes first.
+files: ``boxed.py``), by the clock here, and by what is read of its answer. It gets an environment with nothing in it but what Python and
+the job need, and runs at a low priority, so that a measurement that is under way goes first.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import selectors
 import subprocess
@@ -31,6 +32,8 @@ _LOOK_S = 0.05
 
 _WAITING = 5
 """Times ``most``: more than so many that wait would take all threads of the service, and with them every other answer."""
+
+log = logging.getLogger(__name__)
 
 KINDS: dict[str, type[OpenloopError]] = {
     kind.__name__: kind for kind in (ScenarioError, MachineError, QueryError, RunFolderError)
@@ -140,6 +143,8 @@ def _run(told: bytes, limit_s: float, memory_bytes: int, answer_bytes: int, env:
     first, _, body = out.partition(b"\n")
     head: dict[str, Any] = orjson.loads(first)
     if "error" in head:
+        if "trace" in head:
+            log.error("a fault of ours, inside a box:\n%s", head["trace"])
         raise KINDS.get(head["kind"], FaultError)(head["error"])
     return Answer(head, body)
 

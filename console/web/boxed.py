@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import resource
 import sys
+import traceback
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -32,9 +33,10 @@ def main() -> int:
     except MemoryError:
         head = {"error": "it takes more memory than an answer may take", "kind": "QueryError"}
     except Exception as e:  # noqa: BLE001 - whatever else it is must reach the server as an answer, not as silence
-        head = {"error": f"{type(e).__name__}: {e}", "kind": "fault"}
-    if "error" in head:
-        head["error"] = redaction.without_given(head["error"])
+        head = {"error": f"{type(e).__name__}: {e}", "kind": "fault", "trace": traceback.format_exc()}
+    for name in ("error", "trace"):
+        if name in head:
+            head[name] = redaction.without_given(head[name])
     sys.stdout.buffer.write(orjson.dumps(head, default=str) + b"\n" + body)
     sys.stdout.buffer.flush()
     os._exit(0)  # a thread of a library that still runs is nothing to wait for

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import orjson
+import yaml
 
 from generator.errors import QueryError, ScenarioError
 
@@ -32,7 +33,7 @@ def do(job: Job) -> Done:
 def _plan(job: Job) -> Done:
     """A scenario read, admitted, planned: nothing is sent, nothing is written.
 
-    ``text`` or ``shipped``, ``flags``, ``sets``, ``base``, ``rules``; → the resolved scenario and what the run would do.
+    ``text``, ``object`` (JSON) or ``shipped``, ``flags``, ``sets``, ``base``, ``rules``; → the resolved scenario and what the run would do.
     """
     try:
         return _planned(job)
@@ -58,7 +59,8 @@ def _planned(job: Job) -> Done:
     if shipped is not None:
         read = reading.load(shipped, job["flags"], job["sets"])
     else:
-        read = reading.load_text(job["text"], "scenario", Path(job["base"]), job["flags"], job["sets"])
+        text = job["text"] if "text" in job else _as_yaml(job["object"], job["most_bytes"])
+        read = reading.load_text(text, "scenario", Path(job["base"]), job["flags"], job["sets"])
     _check_length(read, job["most_bytes"])
     admission.check_read(read, rules)
     for options in read.simulators.values():
@@ -82,6 +84,14 @@ def _planned(job: Job) -> Done:
         "text": forecast.as_text(planned),
     }
     return facts, b""
+
+
+def _as_yaml(text: str, most_bytes: int) -> str:
+    """A JSON object as a person would write it. Indentation may make more of it than ``most_bytes``, which is refused: ScenarioError."""
+    made = yaml.safe_dump(json.loads(text), sort_keys=False, allow_unicode=True)
+    if len(made) > most_bytes:
+        raise ScenarioError(f"scenario: {len(made):,} characters as YAML; at most {most_bytes:,} are taken")
+    return made
 
 
 def _check_length(read: Scenario, most_bytes: int) -> None:

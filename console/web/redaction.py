@@ -18,13 +18,16 @@ GIVEN = "OPENLOOP_GIVEN"
 _LEAST = 4
 """A shorter value is no key; taken out wherever it occurs, it would make the text unreadable."""
 
-_FORMS = (
-    re.compile(r"(?i)\b((?:bearer|basic)\s+)[\w.~+/=-]{8,}"),
-    re.compile(r"(?i)((?:api[-_]?key|secret|password)[\"']?\s*[:=]\s*[\"']?)(?!\$\{)[^\s\"',;]{8,}"),
-    re.compile(r"()\b(?:sk|pk|gsk|xai|hf|r8|nvapi|pplx|fw|csk|tgp|AIza)[-_]?(?=[\w-]*\d)[\w-]{16,}"),
-    # Base64 and hexadecimal of 30 bytes or more; runs' ids and paths have something else in between.
-    re.compile(r"()(?<![\w+/.-])(?=[A-Za-z+]*\d)[A-Za-z0-9+]{40,}={0,2}"),
-)
+_BEARER = re.compile(r"(?i)\b((?:bearer|basic)\s+)[\w.~+/=-]{8,}")
+_NAMED = re.compile(r"(?i)((?:api[-_]?key|secret|password)[\"']?\s*[:=]\s*[\"']?)(?!\$\{)[^\s\"',;]{8,}")
+_PREFIX = r"\b(?:sk|pk|gsk|xai|hf|r8|nvapi|pplx|fw|csk|tgp|AIza)"
+_LONG = re.compile(r"()(?<![\w+/.-])(?=[A-Za-z+]*\d)[A-Za-z0-9+]{40,}={0,2}")
+"""Base64 and hexadecimal of 30 bytes or more; runs' ids and paths have something else in between."""
+
+_FORMS = (_BEARER, _NAMED, re.compile(rf"(){_PREFIX}[-_]?(?=[\w-]*\d)[\w-]{{16,}}"), _LONG)
+
+_SURE = re.compile(rf"{_PREFIX}[\w-]*?(?=\w*\d)\w{{16,}}")
+"""A provider's key, and no name of words such as ``hf-llama-3-8b-instruct``: that many characters are in one piece."""
 
 
 def without_given(text: str) -> str:
@@ -52,3 +55,11 @@ def without_keys(text: str, names: Iterable[str]) -> str:
     for form in _FORMS:
         text = form.sub(r"\1[redacted]", text)
     return text
+
+
+def is_key(text: str, name: str = "", *, alone: bool = False) -> bool:
+    """Whether ``text``, which stands under ``name``, has the form of a key. ``alone``: it is no prose and no data, so whatever follows
+    ``Bearer`` or is long and random is one as well.
+    """
+    forms = (_SURE, _BEARER, _LONG) if alone else (_SURE,)
+    return any(form.search(text) for form in forms) or _NAMED.search(f"{name}: {text}") is not None

@@ -8,8 +8,6 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from console.web.settings import Settings
 from console.web.shapes import Submission
 from generator.errors import ScenarioError
@@ -20,20 +18,17 @@ _OF_LOAD = ("concurrency", "rate", "duration", "requests", "input_tokens", "outp
 
 
 def asked(form: Submission, settings: Settings, prompts: Path | None) -> dict[str, Any]:
-    """``shipped`` or ``text`` with ``base``, ``flags`` and ``sets``. ``prompts``: the file of the form's own. Raises ScenarioError where the form contradicts itself."""
-    _plain(form)
+    """``shipped``, ``text`` or ``object`` (JSON) with ``base``, ``flags`` and ``sets``. ``prompts``: the file of the form's own. Raises ScenarioError where the form contradicts itself."""
+    written = _written(form, settings.limits.scenario_bytes)
     flags = {name: _flag(value) for name in (*_OF_TARGET, *_OF_LOAD) if (value := getattr(form, name)) is not None}
     sets = [f"{path}={json.dumps(value)}" for path, value in form.overrides.items()]
     told: dict[str, Any] = {"flags": flags, "sets": sets, "base": str(settings.data_dir or "/nonexistent")}
     if isinstance(form.scenario, str) and form.scenario in reading.shipped():
         told["shipped"] = form.scenario
     elif form.scenario is not None:
-        text = form.scenario if isinstance(form.scenario, str) else _yaml(form.scenario)
-        if len(text.encode()) > settings.limits.scenario_bytes:
-            raise ScenarioError(f"the scenario is longer than {settings.limits.scenario_bytes:,} bytes")
-        told["text"] = text
+        told["text" if isinstance(form.scenario, str) else "object"] = written
     else:
-        told["text"] = _yaml(_smallest(form, settings, flags))
+        told["object"] = json.dumps(_smallest(form, settings, flags))
     if prompts is not None:
         sets.append(f"workload.prompts={json.dumps(str(prompts))}")
     if form.name is not None:
@@ -67,25 +62,30 @@ def _flag(value: Any) -> str:
 
 
 def check_prompts(form: Submission, settings: Settings) -> None:
-    """Raises ScenarioError for more than are taken, and for what is no text."""
+    """Raises ScenarioError for more than are taken."""
     if form.prompts and len(form.prompts) > settings.limits.prompts:
         raise ScenarioError(f"prompts: at most {settings.limits.prompts:,} are taken, not {len(form.prompts):,}")
 
 
-def _plain(form: Submission) -> None:
-    """Raises ScenarioError for what is deeper than any scenario, or no text: JSON can hold half of a surrogate pair."""
+def _written(form: Submission, most_bytes: int) -> str:
+    """The scenario's text; of an object its JSON, which a box makes YAML of.
+
+    Raises ScenarioError for what is longer than it may be, deeper than any scenario, or no text: JSON can hold half of a surrogate pair.
+    """
     try:
-        json.dumps([form.scenario, form.overrides], ensure_ascii=False).encode()
-        if isinstance(form.scenario, dict):
-            _yaml(form.scenario)
+        told = [form.overrides, *(getattr(form, name) for name in (*_OF_TARGET, *_OF_LOAD))]
+        json.dumps(told, ensure_ascii=False).encode()
+        text = form.scenario if isinstance(form.scenario, str) else json.dumps(form.scenario, ensure_ascii=False)
+        length = len(text.encode())
     except RecursionError:
         raise ScenarioError("the scenario: too deep; a scenario has few levels") from None
     except UnicodeEncodeError as e:
-        raise ScenarioError(f"the scenario: {e.object[e.start]!r} is no character (half of a surrogate pair)") from None
-
-
-def _yaml(value: dict[str, Any]) -> str:
-    return yaml.safe_dump(value, sort_keys=False, allow_unicode=True)
+        raise ScenarioError(
+            f"the submission: {e.object[e.start]!r} is no character (half of a surrogate pair)"
+        ) from None
+    if length > most_bytes:
+        raise ScenarioError(f"the scenario is longer than {most_bytes:,} bytes")
+    return text
 
 
 def given(names: Iterable[str]) -> dict[str, str]:

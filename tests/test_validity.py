@@ -192,6 +192,36 @@ def test_an_interrupt_alone_is_no_fault(tmp_path):
     assert (verdict.verdict, broken(verdict, "WARN")) == ("VALID", {("interrupted", None)})
 
 
+def half_a_ramp():
+    """The first 30 s of Poisson arrivals that were to rise from 10/s to 40/s in a minute: the step ends where the run was cut."""
+    expected = np.cumsum(np.random.default_rng(3).exponential(size=2000))
+    at_s = (np.sqrt(10**2 + expected * 2 * (40 - 10) / 60) - 10) * 60 / (40 - 10)
+    rows = [request(n, at_ms=1000 * s) for n, s in enumerate(at_s[at_s < 30])]
+    return {
+        "steps": [step(0, duration_s=30.0, rate_end_rps=40.0, offered=len(rows))],
+        "requests": rows,
+        "health": [beat(second=s) for s in range(32)],
+    }
+
+
+@pytest.mark.parametrize(
+    ("manifest", "judged_at_all"),
+    [
+        ({}, True),
+        ({"interrupted": True}, False),
+        ({"aborted": {"rule": "p99(ttft) < 1s", "step_id": 0, "told": "2 s", "step_s": 30.0, "run_s": 30.0}}, False),
+        ({"budget": {"limit_usd": 1.0, "spent_usd": 1.0, "guessed_usd": 0.0, "stopped": True}}, False),
+        ({"budget": {"limit_usd": 9.0, "spent_usd": 1.0, "guessed_usd": 0.0, "stopped": False}}, True),
+        ({"ended_early": "the target's certificate was changed"}, False),
+    ],
+)
+def test_a_ramp_that_was_cut_is_held_against_no_law(manifest, judged_at_all, tmp_path):
+    """Its slope belongs to the planned length: whatever cut it, half of it is no ramp to the end in half of the time."""
+    verdict = judged(tmp_path, half_a_ramp(), **manifest)
+    assert any(r.name.startswith("arrivals_") for r in verdict.rules) is judged_at_all
+    assert any(name.startswith("arrivals_") for name, _ in broken(verdict, "WARN")) is judged_at_all
+
+
 def test_a_share_met_by_too_few_is_withheld(tmp_path):
     """300 requests without a miss do not prove 99.9 %, and say how many would."""
     verdict = judged(tmp_path, spoilt.GOOD, slo={"ttft_ms": 5000, "attainment": 0.999})

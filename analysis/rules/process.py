@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -45,7 +46,7 @@ def _tests(evidence: Evidence, step: Row) -> list[Test]:
     if step["arrivals"] not in ("poisson", "gamma") or not step["rate_rps"] or not step["recorded"]:
         return []
     ramp = step["rate_end_rps"] not in (None, step["rate_rps"])
-    if ramp and evidence.manifest.get("interrupted"):
+    if ramp and _cut(evidence.manifest):
         return []  # the slope belongs to the planned length, and this one was cut
     offsets_s = sends_s(evidence, step)
     if len(offsets_s) < LEAST_N:
@@ -54,6 +55,14 @@ def _tests(evidence: Evidence, step: Row) -> list[Test]:
     clock = ramp_clock(offsets_s, step["rate_rps"], step["rate_end_rps"] if ramp else step["rate_rps"], duration_s)
     shape = (step["burstiness"] or 1.0) if step["arrivals"] == "gamma" else 1.0
     return tests(exponential_gaps(np.diff(clock, prepend=0.0), shape))
+
+
+def _cut(manifest: Mapping[str, Any]) -> bool:
+    """Whether the run ended before its load did: by a person, a threshold, its budget or an error."""
+    budget = manifest.get("budget") or {}
+    return any(
+        (manifest.get("interrupted"), manifest.get("aborted"), budget.get("stopped"), manifest.get("ended_early"))
+    )
 
 
 def sends_s(evidence: Evidence, step: Row) -> Floats:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import socket
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -185,6 +186,34 @@ def test_an_address_that_refuses_is_passed_over(listening: int) -> None:
                 await wiring.transport._resolve()
                 assert not wiring.transport._refused
                 assert wiring.transport.connections == 0
+
+    run(work())
+
+
+def test_an_address_of_a_family_that_is_switched_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name may have an IPv6 address where the kernel makes no such sockets: it is as if it had none."""
+    made = socket.socket
+
+    def limited(family: int = socket.AF_INET, *rest: Any, **more: Any) -> socket.socket:
+        if family == socket.AF_INET6:
+            raise OSError(errno.EAFNOSUPPORT, "Address family not supported by protocol")
+        return made(family, *rest, **more)
+
+    async def both(_: str, port: int, **__: Any) -> list[Any]:
+        places = ((socket.AF_INET6, ("::1", port, 0, 0)), (socket.AF_INET, ("127.0.0.1", port)))
+        return [(family, socket.SOCK_STREAM, 6, "", place) for family, place in places]
+
+    async def work() -> None:
+        async with raw(prompt) as port:
+            there = at(port, connections="per-request")
+            async with opened("socket", there) as wiring:
+                wiring.transport._loop = SimpleNamespace(getaddrinfo=both)
+                monkeypatch.setattr(connection_module.socket, "socket", limited)
+                await wiring.transport._resolve()
+                for number in range(4):
+                    await asked(wiring, there, number)
+                monkeypatch.undo()
+                assert [outcome for _, outcome in wiring.closed] == ["ok"] * 4
 
     run(work())
 

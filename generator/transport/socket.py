@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
 import ssl
 from collections.abc import Callable, Iterator
@@ -234,7 +235,8 @@ class SocketTransport:
         except (OSError, UnicodeError) as e:  # a label that is empty or too long is a UnicodeError
             why = getattr(e, "strerror", None) or e
             raise TargetError(f"target {self._target.name!r}: {host}: cannot be resolved: {why}") from e
-        addresses = [(int(family), (str(address[0]), int(address[1]))) for family, _, _, _, address in found]
+        spoken = {family for family in {int(entry[0]) for entry in found} if _spoken(family)}
+        addresses = [(int(f), (str(address[0]), int(address[1]))) for f, _, _, _, address in found if f in spoken]
         if not addresses:
             raise TargetError(f"target {self._target.name!r}: {host}: has no address")
         self._addresses = list(dict.fromkeys(addresses))
@@ -247,3 +249,12 @@ class SocketTransport:
             pass  # the addresses that are known go on serving; a failure to connect says so by itself
         finally:
             self._resolving = None
+
+
+def _spoken(family: int) -> bool:
+    """Whether this machine makes sockets of that family: a name may have an IPv6 address where IPv6 is switched off."""
+    try:
+        socket.socket(family, socket.SOCK_STREAM).close()
+    except OSError as e:
+        return e.errno != errno.EAFNOSUPPORT
+    return True

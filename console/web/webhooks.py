@@ -43,6 +43,10 @@ _WHOLE_S = 30.0
 
 _LOOK_S = 1.0
 
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+_LOCAL_NAT64 = ipaddress.IPv6Network("64:ff9b:1::/48")
+_COMPATIBLE = ipaddress.IPv6Network("::/96")
+
 log = logging.getLogger(__name__)
 
 
@@ -188,10 +192,27 @@ def _hang_up(connection: http.client.HTTPConnection) -> None:
 def _address(host: str, port: int, *, private: bool) -> str:
     """The address to connect to. Raises _UntoldError where the name leads into a private network and may not."""
     found = [str(info[4][0]) for info in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
-    inside = [address for address in found if not ipaddress.ip_address(address.partition("%")[0]).is_global]
+    inside = [address for address in found if not _is_public(address)]
     if inside and not private:
         raise _UntoldError(f"{host} is {inside[0]}, which is in no public network")
     return found[0]
+
+
+def _is_public(address: str) -> bool:
+    """Whether it leads into the public network. IPv6 has several ways to write an address of IPv4, behind which a gateway may stand; then
+    the address inside counts.
+    """
+    found = ipaddress.ip_address(address.partition("%")[0])
+    if isinstance(found, ipaddress.IPv4Address):
+        return found.is_global
+    if found.is_site_local or found in _LOCAL_NAT64:
+        return False
+    if found in _NAT64 or found in _COMPATIBLE:
+        return ipaddress.IPv4Address(found.packed[-4:]).is_global
+    if found.ipv4_mapped is not None:
+        return found.ipv4_mapped.is_global
+    inner = [found.sixtofour, *(found.teredo or ())]
+    return found.is_global and all(address is None or address.is_global for address in inner)
 
 
 def _now_ms() -> int:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import uvicorn
 from fastapi.testclient import TestClient
-from services import settings
+from services import free_port, settings
+from whole_runs import until
 
 from console import exits
 from console.web import admission, guard, serving
@@ -235,3 +241,61 @@ def test_connections_have_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     most = seen[0].limit_concurrency
     assert most is not None
     assert told.limits.followers + 100 < most < 1024 - 100, "1024 descriptors are what a process usually has"
+
+
+def test_faults_are_dressed_as_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An error that nobody foresaw is answered outside of all layers of the application but the guard."""
+    app = create_app(settings(tmp_path))
+    with TestClient(app, base_url="http://127.0.0.1", raise_server_exceptions=False) as c:
+
+        def broken(*_: Any) -> None:
+            raise ZeroDivisionError
+
+        monkeypatch.setattr(app.state.service, "list", broken)
+        answer = c.get("/benchmarks")
+    assert (answer.status_code, answer.json()["errors"]) == (500, [])
+    assert {name: answer.headers[name] for name in guard.HEADERS} == guard.HEADERS
+
+
+@pytest.mark.parametrize("said", [b"", b"GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\n", b"G"])
+def test_who_says_nothing_is_hung_up_on(tmp_path: Path, said: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Silent connections end, those that begin a request and leave it at that, and those that do so after a request that was answered."""
+    monkeypatch.setattr(serving, "_REQUEST_S", 0.3)
+    with listened(settings(tmp_path)) as port:
+        for begun in (b"", b"GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"):
+            with socket.create_connection(("127.0.0.1", port), 30) as there:
+                if begun:
+                    there.sendall(begun)
+                    answer = b""
+                    while b'"status":"ok"' not in answer:
+                        answer += there.recv(10_000)
+                there.sendall(said)
+                with contextlib.suppress(ConnectionResetError):
+                    assert there.recv(1) == b""
+
+
+@contextlib.contextmanager
+def listened(of: Settings) -> Iterator[int]:
+    """The port of a server as ``openloop serve`` starts it, in a thread."""
+    servers: list[uvicorn.Server] = []
+
+    class Server(uvicorn.Server):
+        def __init__(self, config: uvicorn.Config) -> None:
+            super().__init__(config)
+            servers.append(self)
+
+        @contextlib.contextmanager
+        def capture_signals(self) -> Iterator[None]:
+            yield  # those are the tests' own
+
+    port = free_port()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(serving.uvicorn, "Server", Server)
+        thread = threading.Thread(target=serving.serve, args=[replace(of, port=port)])
+        thread.start()
+        try:
+            until(lambda: servers and servers[0].started, "the service's start")
+            yield port
+        finally:
+            servers[0].should_exit = True
+            thread.join()

@@ -10,6 +10,7 @@ from importlib.metadata import version
 
 import anyio.to_thread
 from fastapi import APIRouter, FastAPI
+from starlette.types import ASGIApp
 
 from console.web.api import about, answers, benchmarks, events, login, manual, reports
 from console.web.guard import Guard
@@ -17,6 +18,17 @@ from console.web.service import Service
 from console.web.settings import Settings
 
 PAGES = "console.web.pages.routes"
+
+
+class App(FastAPI):
+    """Guarded as a whole. As one of FastAPI's own layers the guard would stand inside of what answers for a fault, which would then go out
+    without its headers.
+    """
+
+    guarded_by: Settings
+
+    def build_middleware_stack(self) -> ASGIApp:
+        return Guard(super().build_middleware_stack(), self.guarded_by)
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -31,7 +43,7 @@ def create_app(settings: Settings) -> FastAPI:
         finally:
             await anyio.to_thread.run_sync(service.close)
 
-    app = FastAPI(
+    app = App(
         title="openloop",
         version=version("openloop"),
         description="Open-loop benchmarks of LLM APIs: submit, follow, read, compare.",
@@ -40,8 +52,8 @@ def create_app(settings: Settings) -> FastAPI:
         redoc_url=None,
     )
     app.state.service = service
+    app.guarded_by = settings
     answers.add(app)
-    app.add_middleware(Guard, settings=settings)
     for router in (
         benchmarks.router,
         events.router,

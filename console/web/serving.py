@@ -6,10 +6,12 @@ import ipaddress
 import re
 import secrets
 import ssl
+from asyncio import TimerHandle, Transport
 from collections.abc import Mapping
 from pathlib import Path
 
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from console.web.app import create_app
 from console.web.settings import Settings
@@ -20,6 +22,9 @@ _LEAST_TOKEN = 16
 _GRACE_S = 3
 _OTHERS = 250
 """Connections beside those of followers. Without an end to them, whoever opens many takes the descriptors that the queue starts runs with."""
+_REQUEST_S = 10.0
+"""From a connection's start, or the first byte of a later request, to the end of its headers. Without an end to that, as many silent
+connections as there may be would keep everybody else out, and opening them takes no token."""
 _NAME = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9_]([A-Za-z0-9_-]{0,62})(\.[A-Za-z0-9_][A-Za-z0-9_-]{0,62})*")
 _AUTHORITY = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^:\[\]]+)(?::([0-9]{1,5}))?")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(@[A-Za-z0-9_.-]+)?\Z")
@@ -116,6 +121,43 @@ def _placed(entry: str) -> bool:
     return good and (port is None or 0 < int(port) < 65_536)
 
 
+class Impatient(HttpToolsProtocol):
+    """uvicorn's, which waits for ever for a request once it has begun, and for the first one."""
+
+    _late: TimerHandle | None = None
+
+    def connection_made(self, transport: Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+        super().connection_made(transport)
+        self._expect()
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        if self._late is None:
+            self._expect()
+
+    def on_headers_complete(self) -> None:
+        self._expect_no_more()
+        super().on_headers_complete()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._expect_no_more()
+        super().connection_lost(exc)
+
+    def _expect(self) -> None:
+        self._late = self.loop.call_later(_REQUEST_S, self._hang_up)
+
+    def _hang_up(self) -> None:
+        if self.cycle is None or self.cycle.response_complete:
+            self.transport.abort()
+        else:  # the next request has begun while the answer to the last one still goes out
+            self._expect()
+
+    def _expect_no_more(self) -> None:
+        if self._late is not None:
+            self._late.cancel()
+            self._late = None
+
+
 def serve(settings: Settings) -> None:
     """Listen until SIGTERM or Ctrl-C. Raises OpenloopError where it cannot begin."""
     check(settings)
@@ -123,6 +165,7 @@ def serve(settings: Settings) -> None:
         create_app(settings),
         host=settings.host,
         port=settings.port,
+        http=Impatient,
         log_level="warning",
         access_log=False,
         server_header=False,

@@ -363,6 +363,7 @@ def test_errors_come_out_as_messages(file: Path, tmp_path: Path, capsys: pytest.
     assert cli.main(["search", "--resume", "x", "--runs-dir", str(tmp_path)]) == exits.WRONG
     assert "no such search" in capsys.readouterr().err
 
+
 def test_what_was_dropped_is_a_miss_and_no_backlog(tmp_path: Path) -> None:
     """Dropped arrivals were never in flight: counted there for ever, a few of them looked like a queue that grows."""
     never = {"outcome": "dropped", "sent_ns": None, "first_byte_ns": None, "headers_ns": None, "done_ns": None}

@@ -188,6 +188,7 @@ def test_attainments_interval_is_of_what_the_requests_are_worth(tmp_path: Path) 
     assert widths[1] / 1.6 < widths[4] < widths[1] / 1.2
     assert (apart["state"], together["state"]) == ("met", "undecided")
 
+
 @pytest.mark.parametrize("first_ms", [900.0, 1000.0])
 def test_the_interval_of_fluent_answers_is_attainments(tmp_path: Path, first_ms: float) -> None:
     """The same 1,000 answers, one chunk each, apart and forty at a time: the interval is that of the attainment of the same limits, wide for

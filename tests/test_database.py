@@ -249,6 +249,15 @@ def test_percentiles_are_numpys(tmp_path):
         )
 
 
+def test_student_s_quantile_is_that_of_the_tables(tmp_path):
+    """Two-sided 95 %, as printed, from 2 degrees of freedom on: to 0.8 % there, 0.2 % of 3 and 0.05 % from 4 on."""
+    printed = {2: 4.3027, 3: 3.1824, 4: 2.7764, 5: 2.5706, 8: 2.3060, 10: 2.2281, 20: 2.0860, 29: 2.0452, 120: 1.9799}
+    with database.open_runs([write(tmp_path / "run")]) as con:
+        for dof, critical in printed.items():
+            ((found,),) = catalog.query(con, f"SELECT student_975({dof})").rows
+            assert found == pytest.approx(critical, rel={2: 0.008, 3: 0.002}.get(dof, 0.0005))
+
+
 def test_the_fluidity_query_is_the_recursion(tmp_path):
     """For random chunk times the window function gives what the deadline's recursion gives: a miss restarts the reader's clock."""
     rng = np.random.default_rng(5)

@@ -104,8 +104,9 @@ CREATE OR REPLACE MACRO dispersion(hits, sizes) AS
 CREATE OR REPLACE MACRO effective_n(hits, sizes) AS
     list_sum(sizes) / greatest(1, coalesce(dispersion(hits, sizes), 0) * widening(persistence(deviations(hits, sizes))));
 
--- Student's 97.5 % quantile, to 2 % from two degrees of freedom on (Abramowitz & Stegun 26.7.5): 2.045 of 29.
-CREATE OR REPLACE MACRO student_975(dof) AS 1.96 + 2.372 / dof + 2.823 / dof ^ 2;
+-- Student's 97.5 % quantile by its expansion in 1/dof (Abramowitz & Stegun 26.7.5): 0.75 % too small at two degrees of freedom, 0.12 % at
+-- three, and to 0.03 % from four on. 2.045 of 29.
+CREATE OR REPLACE MACRO student_975(dof) AS 1.96 + 2.3723 / dof + 2.8225 / dof ^ 2 + 2.5558 / dof ^ 3 + 1.5895 / dof ^ 4;
 
 -- The smallest n whose two-sided 95 % interval of the p-quantile has both ends. p99: 368.
 CREATE OR REPLACE MACRO least_n_two_sided(p) AS ceil(ln(0.025) / ln(greatest(p, 1 - p)))::BIGINT;

@@ -102,6 +102,19 @@ def test_hdr_leaves_out_what_was_not_measured_and_keeps_what_is_long(tmp_path):
     assert decoded.get_max_value() == pytest.approx(5e12, rel=1e-3)
 
 
+def test_hdr_keeps_a_gap_below_zero_as_zero(tmp_path):
+    """Two stamps may lie a few microseconds the wrong way round, which the checks allow and a histogram does not hold."""
+    row, tokens = fabricate.answer(gaps_ms=(10.0, -0.03, 10.0))
+    con, report, manifest = judged(
+        fabricate.write(tmp_path / "run", steps=[fabricate.step(offered=1)], requests=[row], tokens=tokens)
+    )
+    with con:
+        lines = hdr.render(con, report, manifest).splitlines()
+    gaps = HdrHistogram.decode(next(line for line in lines if ".icl," in line).rsplit(",", 1)[1])
+    assert gaps.get_total_count() == 3
+    assert gaps.get_min_value() == 0
+
+
 def test_hdr_without_its_package_says_what_to_install(tmp_path, monkeypatch):
     """The extra is optional: without it the message names it."""
     monkeypatch.setitem(sys.modules, "hdrh.histogram", None)

@@ -1,6 +1,7 @@
 """Latencies as an HdrHistogram log (version 1.3): a tagged line for each step and metric, for the tools that plot and merge such logs.
 
-Values are nanoseconds, with three significant digits, as HdrHistogram's own tools expect; inter-chunk gaps are known to 1 µs.
+Values are nanoseconds, with three significant digits, as HdrHistogram's own tools expect; inter-chunk gaps are known to 1 µs,
+and one below zero is 0.
 """
 
 from __future__ import annotations
@@ -63,8 +64,9 @@ def _payload(counts: list[tuple[int, int]]) -> str:
         raise OpenloopError("--format hdr needs the package hdrhistogram: pip install 'openloop[hdr]'") from None
     histogram = HdrHistogram(1, max(_HOUR_NS, *(value for value, _ in counts)), _DIGITS)
     for value, n in counts:
-        # A value out of range is refused by the return value alone; the range above leaves none out.
-        assert histogram.record_value(value, n), value
+        # Stamps of one response may lie up to 50 us the wrong way round, and a histogram holds nothing below 0. A value out of range is
+        # refused by the return value alone; the range above leaves none out.
+        assert histogram.record_value(max(value, 0), n), value
     return str(histogram.encode().decode())
 
 

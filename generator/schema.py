@@ -62,7 +62,10 @@ REQUESTS = pa.schema(
         ("phase", _TEXT),  # probe; warmup: scheduled before start + warmup; main
         ("scheduled_ns", pa.int64()),  # closed loop: the slot's previous done_ns + think time
         ("issued_ns", pa.int64()),  # the pacer took the arrival, before any connect
-        ("sent_ns", pa.int64()),  # the clock read before the first send
+        (
+            "sent_ns",
+            pa.int64(),
+        ),  # the clock read before the request was sent; of one that was resent, before the second time
         ("connected_ns", pa.int64()),  # connection (with TLS) was ready; NULL when reused
         ("first_byte_ns", pa.int64()),  # status line's first byte
         ("headers_ns", pa.int64()),  # header block complete

@@ -52,8 +52,14 @@ def scenario(here: Path, text: str) -> str:
             GOOD.replace("simulator}", "'http://127.0.0.1:1', model: m, api_key: '${OPENLOOP_NO_SUCH_KEY}'}"),
             ["bad.yaml:2", "OPENLOOP_NO_SUCH_KEY"],
         ),
-        (GOOD.replace("simulator}", "simulator, simulator: {tft: 5ms}}"), ["bad.yaml:2", "target.simulator", "tft", "nearest: ttft"]),
-        (GOOD.replace("simulator}", "simulator, simulator: {ttft: 5}}"), ["bad.yaml:2", "target.simulator: ttft", "units"]),
+        (
+            GOOD.replace("simulator}", "simulator, simulator: {tft: 5ms}}"),
+            ["bad.yaml:2", "target.simulator", "tft", "nearest: ttft"],
+        ),
+        (
+            GOOD.replace("simulator}", "simulator, simulator: {ttft: 5}}"),
+            ["bad.yaml:2", "target.simulator: ttft", "units"],
+        ),
         (HUGE_MATRIX, ["10,000,000 cells", "at most"]),
         ("- not: a mapping\n", ["bad.yaml:1"]),
         ("target: {url: simulator\n", ["bad.yaml", "not YAML"]),

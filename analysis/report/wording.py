@@ -181,5 +181,7 @@ def notes(steps: list[dict[str, Any]]) -> list[str]:
         found.append(f"No request ended ok in {', '.join(failed)}: there is no latency to tell.")
     warming = [s["label"] for s in steps if s["offered"] and not s["requests"] and s["warmup_s"]]
     if warming:
-        found.append(f"All of {', '.join(warming)} was sent in its warm-up: nothing of it is measured. A shorter one leaves something.")
+        found.append(
+            f"All of {', '.join(warming)} was sent in its warm-up: nothing of it is measured. A shorter one leaves something."
+        )
     return found

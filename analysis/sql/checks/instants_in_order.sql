@@ -17,7 +17,7 @@ WITH judged AS (
             WHEN r.issued_ns < r.scheduled_ns THEN 'issued before scheduled'
             WHEN r.sent_ns < r.issued_ns THEN 'sent before issued'
             WHEN r.connected_ns < r.issued_ns THEN 'connected before issued'
-            -- A resent request keeps what its second connection says, and the moment of its first send.
+            -- A resent request may keep the moment at which its first connection stood.
             WHEN r.sent_ns < r.connected_ns AND NOT coalesce(r.resent, false) THEN 'sent before connected'
             WHEN r.first_byte_ns < r.sent_ns - 50000 THEN 'first byte before sent'
             WHEN r.headers_ns < r.first_byte_ns - 50000 THEN 'headers before first byte'

@@ -70,6 +70,7 @@ def _target(name: str, seen: Observed, said: list[Row]) -> Row:
         "target": name,
         "limiters": [_limiter(limiter, seen) for limiter in found.limiters],
         "certain": found.certain,
+        "blurred": found.blurred,
         "why": found.why or None,
         "misclassified": found.errors,
         "looked_at": found.looked_at,

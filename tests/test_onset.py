@@ -112,6 +112,15 @@ def test_a_quick_limit_on_concurrency_is_seen_through_a_slow_network():
     assert limiter.size.low <= 28 <= limiter.size.high
 
 
+def test_few_that_are_admitted_are_as_blurred_as_few_that_are_refused():
+    """Most are refused: errors that are more than half of the admitted ones are less than half of the refused, and no threshold shows all the same."""
+    requests = traffic([100, 130], seconds=20, way_s=0.02, service_s=0.25)
+    found = identify(seen_of([Limit("concurrency", "requests", 12, float("nan"))], requests))
+    assert found.blurred
+    assert (found.looked_at - found.refused) / 2 < found.errors <= found.refused / 2
+    assert not identify(seen_of([Limit("token bucket", "requests", 23, 8.2)], traffic([6, 9, 14, 20]))).blurred
+
+
 def test_charges_that_do_not_differ_are_not_told_apart():
     """With requests all alike a limit in tokens is one in requests as well: it is told in requests, and in tokens beside."""
     limit = Limit("token bucket", "input", 4600, 1640)

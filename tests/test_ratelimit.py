@@ -77,6 +77,37 @@ def test_of_a_long_run_the_part_around_the_first_refusal_is_used(tmp_path, monke
     assert int(np.argmin(seen.admitted)) == 49
 
 
+@pytest.mark.parametrize("known", [{"input_tokens": 50}, {"output_tokens_wanted": 8}], ids=["input", "max_tokens"])
+def test_a_charge_of_which_a_part_is_not_known_is_not_tried(known, tmp_path):
+    """The larger of two lengths, where one of them is not known, is no charge and no other unit of one, as in what a stretch admitted."""
+    rows = [request(n, at_ms=100 * n, **known) for n in range(4)]
+    with database.open_runs([write(tmp_path / "run", steps=[step()], requests=rows)]) as con:
+        seen = loaded.load(con, "target")
+    rules = set(seen.charges).union(*seen.alike.values())
+    assert not rules & {"max(max_tokens,input)", "input+max_tokens"}
+
+
+def test_limits_in_other_units_rest_on_charges_that_are_proportional(tmp_path):
+    """Requests of several lengths charge max(max_tokens, input) as they charge input where max_tokens is small: no word of one length."""
+    found = judged(limited(tmp_path / "run-1"))
+    told = " ".join(limits.sentences({"rate_limit": found}))
+    assert "In this run these charges are proportional, so that limits in other units look the same:" in told
+    assert "of one length" not in told
+
+
+@pytest.mark.parametrize(("misclassified", "refused"), [(30, 500), (400, 500)])
+def test_a_limit_that_no_threshold_shows_says_so(misclassified, refused, tmp_path):
+    """The finder says that it went by the level's weight; what it would have treated otherwise may still be few of many refusals."""
+    found = judged(limited(tmp_path / "run-1"))
+    (target,) = found["targets"]
+    assert target["blurred"] is False
+    target |= {"misclassified": misclassified, "rate_limited": refused}
+    caveat = "longer on their way than its state lasts"
+    assert caveat not in limits.sentences({"rate_limit": found})[1]
+    target["blurred"] = True
+    assert caveat in limits.sentences({"rate_limit": found})[1]
+
+
 @pytest.mark.parametrize(
     ("said", "dimension"),
     [

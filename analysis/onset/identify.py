@@ -26,6 +26,7 @@ class Found:
 
     ``errors``: requests that all of them together treat otherwise than the target did. ``runner_up``: the best one of another kind in
     the place of the first; ``certain``: that it is further behind than chance puts it. ``looked_at`` requests, ``refused`` of them.
+    ``blurred``: no threshold parts admitted from refused ones, and the limiter is named for how much its level decides.
     """
 
     limiters: tuple[Limiter, ...]
@@ -35,6 +36,7 @@ class Found:
     looked_at: int
     refused: int
     why: str = ""
+    blurred: bool = False
 
 
 def identify(seen: Observed) -> Found:
@@ -56,7 +58,7 @@ def identify(seen: Observed) -> Found:
     runner_up = others[0] if others else None
     if errors > min(refused, n - refused) / 2:
         if blurred := _blurred(tried, seen):
-            return Found((blurred,), blurred.errors, runner_up, True, n, refused)
+            return Found((blurred,), blurred.errors, runner_up, True, n, refused, blurred=True)
         return Found((), errors, runner_up, False, n, refused, "no limiter that is known here explains the refusals")
     # An allowance explains a run in which nothing came back: every other kind then does, too, with a refill too slow to be seen.
     if not all(_further(candidate.errors, errors) for candidate in tried if candidate.law == TOTAL):

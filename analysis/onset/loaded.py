@@ -27,7 +27,8 @@ shares AS (
 SELECT
     sent_ns, done_ns, admitted,
     coalesce(input_tokens, 0)::DOUBLE AS input,
-    coalesce(greatest(input_tokens, max_tokens), 0)::DOUBLE AS larger,
+    -- greatest() passes over NULL: the larger of one that is not known is not known.
+    CASE WHEN input_tokens IS NULL OR max_tokens IS NULL THEN 0 ELSE greatest(input_tokens, max_tokens) END::DOUBLE AS larger,
     coalesce(input_tokens + max_tokens, 0)::DOUBLE AS asked,
     coalesce(input_tokens + coalesce(output_tokens, max_tokens * used), 0)::DOUBLE AS actual
 FROM numbered, bounds, shares

@@ -55,7 +55,7 @@ def limiter_text(limiter: Row) -> str:
 
 
 def _alike(limiter: Row) -> list[str]:
-    """The same limit in other units, where all requests of the run had proportional charges."""
+    """The same limit in other units, where the charges of the run's requests were proportional."""
     rules: dict[str, list[str]] = {}
     for other in limiter["also"]:
         unit = _UNITS.get(other["charge"], "tokens")
@@ -65,7 +65,7 @@ def _alike(limiter: Row) -> list[str]:
     if not rules:
         return []
     told = "; ".join(f"{figures}, if it charges {' or '.join(names)}" for figures, names in rules.items())
-    return [f"Requests were of one length, so that limits in other units look the same: {told}."]
+    return [f"In this run these charges are proportional, so that limits in other units look the same: {told}."]
 
 
 def _confidence(target: Row) -> str:
@@ -74,7 +74,7 @@ def _confidence(target: Row) -> str:
         f"Of {count(target['looked_at'])} requests, {count(target['rate_limited'])} of them refused, "
         f"it would have treated {count(target['misclassified'])} otherwise"
     )
-    if target["misclassified"] > target["rate_limited"] / 2:
+    if target["blurred"]:
         return f"{explains}: requests are longer on their way than its state lasts. Its level decides more than that of any other kind."
     if other is None:
         return f"{explains}."

@@ -1,7 +1,7 @@
 // Light or dark: the system's choice unless this button said otherwise, remembered in this browser.
 const KEY = "openloop-theme";
 const root = document.documentElement;
-const button = document.querySelector(".theme");
+const button = document.querySelector(".theme.switch");
 
 const kept = localStorage.getItem(KEY);
 if (kept === "light" || kept === "dark") root.dataset.theme = kept;

@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from console.web.catalogue.store import SORTS, Filter
+from console.web.comparison import MOST
 from console.web.service import Service
 from console.web.states import State
 
@@ -76,8 +77,12 @@ def address(wanted: Filter, **changed: Any) -> str:
 def values(service: Service, wanted: Filter) -> dict[str, Any]:
     """What runs.html.j2 shows."""
     found = service.list(wanted)
-    going = service.list(Filter(states=(State.QUEUED, State.RUNNING), size=100))
     pages = max(1, math.ceil(found.total / wanted.size))
+    if wanted.page > pages:
+        # Typed by hand, or what was there has been deleted: the last page is the nearest.
+        wanted = replace(wanted, page=pages)
+        found = service.list(wanted)
+    going = service.list(Filter(states=(State.QUEUED, State.RUNNING), size=100))
     shown = {b.id for b in found.items}
     return {
         "asked": wanted,
@@ -85,6 +90,7 @@ def values(service: Service, wanted: Filter) -> dict[str, Any]:
         "rows": found.items,
         "filtered": bool(wanted.states or wanted.name or wanted.model or wanted.tags),
         "active": going.total,
+        "most": MOST,
         "active_ids": [b.id for b in going.items if b.id in shown],
         "states": [s.value for s in State],
         "columns": [_column(column, wanted) for column in COLUMNS],

@@ -247,7 +247,7 @@ GROUPS = (
             Field(
                 "keep_texts",
                 "Keep prompts and answers",
-                "Store texts with the run. Without it, only lengths and times are kept.",
+                "Store texts with the run. Without it, only lengths and times are kept. Neither ticked nor empty: a sample, as the scenario has it.",
                 ("record",),
                 "check",
                 whole=True,

@@ -5,6 +5,9 @@ import { planned } from "./plan.js";
 import { yaml } from "./yaml.js";
 
 const PATIENCE_MS = 350;
+const AGAIN_MS = 3000;
+const TO_MEND = [400, 413, 422];
+const PASSING = [0, 429, 503];
 
 const making = document.querySelector(".making");
 const form = document.querySelector("#make");
@@ -24,7 +27,7 @@ const values = () => {
   const found = {};
   for (const control of fields.querySelectorAll("input, select, textarea")) {
     if (control.type === "radio") { if (control.checked) found[control.name] = control.value; }
-    else if (control.type === "checkbox") found[control.name] = control.checked;
+    else if (control.type === "checkbox") found[control.name] = control.indeterminate ? "sample" : control.checked ? "all" : "";
     else found[control.name] = control.value.trim();
   }
   return found;
@@ -37,7 +40,10 @@ const fill = (scenario) => {
   for (const [name, text] of Object.entries(known.values)) {
     const control = fields.querySelector(`#f-${name}`);
     if (control.matches("fieldset")) control.querySelector(`input[value="${text}"]`).checked = true;
-    else control.value = text;
+    else if (control.type === "checkbox") {
+      control.checked = text === "all";
+      control.indeterminate = text === "sample";
+    } else control.value = text;
     if (kept.includes(name)) control.placeholder = "as the scenario has it";
   }
   const mixed = Boolean(scenario.workloads);
@@ -51,8 +57,7 @@ const scenarioNow = () => compose(base, values(), kept);
 const submission = () => {
   const v = values();
   const tags = v.tags.split(",").map((tag) => tag.trim()).filter(Boolean);
-  const made = { scenario: typed.hidden ? scenarioNow() : typed.value, tags };
-  return v.keep_texts ? { ...made, keep_texts: true } : made;
+  return { scenario: typed.hidden ? scenarioNow() : typed.value, tags };
 };
 
 const clear = () => {
@@ -103,18 +108,19 @@ const replan = async () => {
   } catch (e) {
     if (e.name === "AbortError") return;
     if (!(e instanceof Refused)) throw e;
-    start.disabled = e.status === 422 || e.status === 400;
-    const lines = e.errors.length ? e.errors : [e.message];
-    const rest = show(lines);
+    const mend = TO_MEND.includes(e.status);
+    start.disabled = mend;
+    const lines = mend && e.errors.length ? e.errors : [e.message];
+    const rest = show(mend ? lines : []);
     const told = document.createElement("div");
     told.className = "banner wrong";
     const head = document.createElement("p");
-    head.textContent = e.status === 0 ? e.message : `${lines.length === 1 ? "One thing is" : `${lines.length} things are`} to be mended${rest.length < lines.length ? ", marked in the form" : ""}.`;
+    head.textContent = !mend ? e.message : `${lines.length === 1 ? "One thing is" : `${lines.length} things are`} to be mended${rest.length < lines.length ? ", marked in the form" : ""}.`;
     const items = document.createElement("ul");
-    for (const line of e.status === 0 ? [] : lines) items.append(Object.assign(document.createElement("li"), { textContent: line }));
+    for (const line of mend ? lines : []) items.append(Object.assign(document.createElement("li"), { textContent: line }));
     told.append(head, items);
     planBox.replaceChildren(told);
-    if (e.status === 0) timer = setTimeout(replan, 3000);
+    if (PASSING.includes(e.status)) timer = setTimeout(replan, AGAIN_MS);
   }
   planBox.setAttribute("aria-busy", "false");
 };

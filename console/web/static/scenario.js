@@ -47,6 +47,9 @@ const kind = (scenario) => {
   return "kept";
 };
 
+/** `all`, `sample`, or "" for none, which is what nothing said means, too. */
+const textsOf = ({ record }) => (record?.texts === "none" ? "" : record?.texts ?? "");
+
 /** Field → text, of a scenario that a person wrote. `kept`: fields whose value is more than they can show. */
 export const read = (scenario) => {
   const { target = {}, workload = {}, matrix = {} } = scenario;
@@ -63,6 +66,7 @@ export const read = (scenario) => {
     output_tokens: matrix.output_tokens?.map(said).join(", ") ?? said(workload.output_tokens),
     slo_preset: slo.preset, ttft: slo.ttft, tpot: slo.tpot, e2e: slo.e2e, attainment: slo.attainment, budget: scenario.budget,
     thresholds: (scenario.thresholds ?? []).filter((t) => typeof t === "string").join("\n"),
+    keep_texts: textsOf(scenario),
   };
   const ends = { duration: first.duration, requests: first.requests };
   const steps = scenario.steps ?? [];
@@ -151,6 +155,12 @@ const limits = (scenario, v) => {
   put(scenario, "thresholds", rules.length ? rules : "");
 };
 
+const texts = (scenario, v) => {
+  if (v.keep_texts === textsOf(scenario)) return;
+  const { texts: before, ...rest } = scenario.record ?? {};
+  put(scenario, "record", v.keep_texts ? { texts: v.keep_texts, ...rest } : Object.keys(rest).length ? rest : "");
+};
+
 /** The scenario of `base` and the fields. Keys come in the order in which people read them. */
 export const compose = (base, v, kept = []) => {
   const scenario = structuredClone(base);
@@ -161,6 +171,7 @@ export const compose = (base, v, kept = []) => {
   for (const key of ["warmup", "pause"]) put(scenario, key, v[key] && time(v[key]));
   tokens(scenario, v, kept);
   limits(scenario, v);
+  texts(scenario, v);
   put(scenario, "budget", /^[\d.]+$/.test(v.budget) ? `$${v.budget}` : v.budget);
   const order = ["name", "seed", "target", "targets", "workload", "workloads", "warmup", "pause", "steps", "matrix"];
   const rank = (key) => (order.includes(key) ? order.indexOf(key) : order.length);

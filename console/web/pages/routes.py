@@ -96,7 +96,9 @@ def run(benchmark_id: Id, asked: Asked) -> HTMLResponse:
     except MissingError as e:
         return _page(asked, "problem", "", status=404, heading="No such run", detail=str(e), errors=[])
     if found.state not in OVER:
-        return _page(asked, "run", "", b=found, going=True, charts=result.LIVE)
+        row = asked.store.get(found.id, short=True)
+        stopping = row is not None and row[0].stop_asked
+        return _page(asked, "run", "", b=found, going=True, stopping=stopping, charts=result.LIVE)
     shown: dict[str, Any] = {"report": None, "trouble": None}
     try:
         report = orjson.loads(asked.measured.report(benchmark_id, "json").body)
@@ -123,10 +125,13 @@ def file(benchmark_id: Id, table: str, asked: Asked) -> FileResponse:
 @router.get("/ui/compare")
 def compare(
     asked: Asked,
-    run: Annotated[list[str] | None, Query(max_length=MOST)] = None,
+    run: Annotated[list[str] | None, Query()] = None,
     step: Annotated[str | None, Query(max_length=500)] = None,
 ) -> HTMLResponse:
     ids = list(dict.fromkeys(one for one in run or [] if one))
+    if len(ids) > MOST:
+        told = f"At most {MOST} runs are compared at once; {len(ids)} were picked."
+        return _page(asked, "problem", "", status=422, heading="Too many runs", detail=told, errors=[])
     if len(ids) < 2:
         choices = [b for b in asked.list(Filter(states=tuple(OVER), size=200)).items if b.summary.requests]
         return _page(asked, "compare", "/ui/compare", runs=[], choices=choices)

@@ -7,9 +7,10 @@ import { follow } from "./follow.js";
 
 const DRAW_MS = 1000;
 const SAY_S = 20;
+const AGAIN_MS = 1000;
 
 const root = document.querySelector("#live");
-const id = root.dataset.id;
+const path = `/benchmarks/${encodeURIComponent(root.dataset.id)}`;
 const series = new Series();
 const charts = [];
 let latest = null;
@@ -113,14 +114,14 @@ const steer = (chart) => {
 };
 
 const live = (p) => {
-  if (latest && p.elapsed_s < latest.elapsed_s) return; // told once more, after a new connection
+  if (latest && p.elapsed_s <= latest.elapsed_s) return; // told once more, after a new connection
   root.dataset.state = "running";
   latest = p;
   progress(p);
   p.notes.forEach(note);
   if (series.add(p)) drawSoon();
   by("waiting").hidden = true;
-  by("charts").hidden = false;
+  by("charts").hidden = !charts.length;
 };
 
 const state = ({ state: now, position }) => {
@@ -132,24 +133,43 @@ const state = ({ state: now, position }) => {
 };
 
 const stop = by("stop");
+let asked = stop.dataset.asked !== undefined;
+
+const offer = () => {
+  stop.disabled = false;
+  stop.textContent = asked ? "Cut" : "Stop";
+  stop.title = asked ? "Stopping waits for the answers on their way; this ends them, too." : "";
+};
+offer();
+
 stop.addEventListener("click", async () => {
+  const cut = asked;
   stop.disabled = true;
-  stop.textContent = "Stopping …";
+  stop.textContent = cut ? "Cutting …" : "Stopping …";
   try {
-    await ask(`/benchmarks/${encodeURIComponent(id)}/stop`, { method: "POST" });
-    by("spoken").textContent = "Stopping: nothing more is issued, answers on their way are waited for.";
+    await ask(`${path}/stop`, { method: "POST" });
+    by("spoken").textContent = cut ? "Answers on their way are cut." : "Stopping: nothing more is issued, answers on their way are waited for.";
+    asked = true;
+    // Not at once: the second press of a double click cuts nothing.
+    if (!cut) setTimeout(offer, AGAIN_MS);
   } catch (e) {
     if (!(e instanceof Refused)) throw e;
-    stop.disabled = false;
-    stop.textContent = "Stop";
+    offer();
     note(`Stopping was refused: ${e.message}`);
   }
 });
 
-for (const [name, chart] of Object.entries(CHARTS)) {
-  const made = await LiveChart.on(by(`chart-${name}`), chart);
-  charts.push(made);
-  steer(made);
+try {
+  for (const [name, chart] of Object.entries(CHARTS)) {
+    const made = await LiveChart.on(by(`chart-${name}`), chart);
+    charts.push(made);
+    steer(made);
+  }
+} catch (e) {
+  // Figures in words, progress and the end of the run need no charts.
+  charts.length = 0;
+  by("charts").hidden = true;
+  note(`The charts cannot be drawn: ${globalThis.vegaEmbed ? e.message : "the charting library did not load"}.`);
 }
 // The charts were measured while shown; until there is something to draw, words stand in their place.
 if (!series.rows.length && root.dataset.state === "queued") by("charts").hidden = true;
@@ -157,12 +177,37 @@ if (!series.rows.length && root.dataset.state === "queued") by("charts").hidden 
 document.addEventListener("visibilitychange", () => { drawSoon(); });
 setInterval(describe, 5000);
 
-const close = follow(`/benchmarks/${encodeURIComponent(id)}/events`, {
+const gone = by("gone");
+const AWAY = gone.textContent;
+
+const say = (words) => {
+  if (gone.textContent !== words) gone.textContent = words;
+  gone.hidden = false;
+};
+
+/** Why the events are refused, asked where a status can be seen; whether to try again. A token that is wanted leads to the login. */
+const refused = async () => {
+  try {
+    const { state: now } = await ask(`${path}?size=0`);
+    if (now !== "queued" && now !== "running") location.reload();
+    else say("The service answers, but does not tell of this run for now: others follow runs, too. This page goes on by itself.");
+  } catch (e) {
+    if (!(e instanceof Refused)) throw e;
+    if (e.status === 404) close();
+    if (e.status === 0) say(AWAY);
+    else say(e.status === 404 ? "This run is no longer there: it was deleted." : e.message);
+    return e.status !== 401 && e.status !== 404;
+  }
+  return true;
+};
+
+const close = follow(`${path}/events`, {
   on: {
     live,
     state,
     end: () => { close(); location.reload(); },
   },
-  gone: () => { by("gone").hidden = false; },
-  back: () => { by("gone").hidden = true; },
+  gone: () => say(AWAY),
+  back: () => { gone.hidden = true; },
+  refused,
 });

@@ -74,9 +74,8 @@ def changes(metric: Metric, points: Sequence[Point], runs: Sequence[str]) -> lis
             continue
         *earlier, last = own
         usual = statistics.median(p.value for p in earlier[-BEFORE:])
-        low = last.low if last.low is not None else last.value
-        high = last.high
-        if last.low is None or not usual:
+        low, high = last.low, last.high
+        if low is None or not usual:
             continue
         rose, fell = low > usual, high is not None and high < usual
         if not (rose or fell):

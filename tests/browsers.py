@@ -29,6 +29,17 @@ def chromium() -> str:
     return found
 
 
+@contextmanager
+def launched() -> Iterator[Any]:
+    """Chromium, for a module's tests; skips them where there is none, or no Playwright."""
+    playwright = pytest.importorskip("playwright.sync_api")
+    path = chromium()
+    with playwright.sync_playwright() as play:
+        found = play.chromium.launch(executable_path=path, args=list(FLAGS))
+        yield found
+        found.close()
+
+
 def holds(page: Any, question: str, arg: Any = None, seconds: float = PATIENCE_S) -> None:
     """Wait until a question's answer in the page is true. Playwright's own wait evaluates text inside the page, which the policy forbids."""
     end_s = time.monotonic() + seconds

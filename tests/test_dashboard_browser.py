@@ -10,10 +10,8 @@ from typing import Any
 
 import pytest
 import yaml
-from browsers import FLAGS, PHONE, WIDE, Visit, chromium, holds, visiting
+from browsers import PHONE, WIDE, Visit, holds, launched, visiting
 from services import LONG, QUICK, Served, over, reached, served, submitted
-
-playwright = pytest.importorskip("playwright.sync_api")
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -27,11 +25,8 @@ SHORT = QUICK | {
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    path = chromium()
-    with playwright.sync_playwright() as play:
-        found = play.chromium.launch(executable_path=path, args=list(FLAGS))
+    with launched() as found:
         yield found
-        found.close()
 
 
 @pytest.fixture(scope="module")

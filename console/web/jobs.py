@@ -49,7 +49,7 @@ def _as_asked(text: str) -> str:
 
 
 def _planned(job: Job) -> Done:
-    from console import endpoint, forecast
+    from console import forecast, prepare
     from console.web import admission
     from generator.planning import plan
     from generator.scenario import reading
@@ -63,8 +63,7 @@ def _planned(job: Job) -> Done:
         read = reading.load_text(text, "scenario", Path(job["base"]), job["flags"], job["sets"])
     _check_length(read, job["most_bytes"])
     admission.check_read(read, rules)
-    for options in read.simulators.values():
-        endpoint.checked(options)
+    prepare.simulators_of(read)
     planned = plan.make(read, "planned")
     admission.check_size(planned, rules)
     first = next(iter(planned.plan.targets.values()))

@@ -15,6 +15,7 @@ from analysis.searching import answer, observe
 from analysis.searching.part import Done, Goal, Limits, Order
 from console import cli, exits
 from console.searching import asked, driving, opening, runs, state
+from generator import machine
 from generator.errors import RunFolderError, ScenarioError
 from generator.names import USUAL_ATTAINMENT
 from generator.scenario import reading
@@ -120,9 +121,12 @@ def test_bad_bounds_and_units_are_refused(file: Path, given: dict[str, str], mes
         asked.goal_of(load(file), asks(**given))
 
 
-def test_warnings_are_told_but_for_those_of_a_made_up_load(file: Path, tmp_path: Path) -> None:
+def test_warnings_are_told_but_for_those_of_a_made_up_load(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What a plan warns of holds for every probe, whatever words and steps it names, except where it rests on the load that was made up to
     make one: too few requests, a limit that such a staircase would not show."""
+    monkeypatch.setattr(machine, "look", lambda: machine.Machine(10**6, 10**6, 60_000, 0, 2.0, None))
     sets = ["workload.input_tokens=3", "probe=0", "workers=999", "expected_limit={rate: 10/s, size: 60}"]
     warnings = opening.anew(str(file), {}, sets, asks(), tmp_path / "runs", "s")[2].warnings
     assert [w for w in warnings if "prompts may be too short" in w]

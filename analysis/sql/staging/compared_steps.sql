@@ -30,7 +30,9 @@ said AS (
                 ''
             ),
             CASE WHEN NOT contains(words, format(' {:g}/s ', rate_rps)) THEN format('{:g}/s', rate_rps) END,
-            CASE WHEN NOT contains(words, format(' {} ', concurrency)) THEN concurrency || ' slots' END
+            CASE WHEN NOT contains(words, format(' {:g}/s ', rate_end_rps)) THEN format('to {:g}/s', rate_end_rps) END,
+            CASE WHEN NOT contains(words, format(' {} ', concurrency)) THEN concurrency || ' slots' END,
+            CASE WHEN NOT contains(words, format(' {} ', concurrency_end)) THEN 'to ' || concurrency_end || ' slots' END
         ) AS load
     FROM named
 ),

@@ -161,7 +161,7 @@ def test_a_run_that_is_too_large_for_a_report_is_exported(
     monkeypatch.setattr(judged, "judged", too_large)
     code, out, _ = said("export", str(run.path), url)
     assert code == 0
-    assert out.endswith("5 requests; without a report: Out of Memory Error: failed\n")
+    assert out.endswith("requests 5; without a report: Out of Memory Error: failed\n")
     (found,) = stores_kept.listed(url, run_id=run.run_id)
     assert (found["report"], found["verdict"], found["manifest"]) == (None, kept["verdict"], kept)
     assert stores_kept.stored(url, "requests") == stores_kept.facts(run, "requests")

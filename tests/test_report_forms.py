@@ -11,9 +11,11 @@ import pytest
 from hdrh.histogram import HdrHistogram
 from hdrh.log import HistogramLogReader
 from report_runs import HOSTILE, INVALID, hostile, judged, single, small
+from rich.table import Table
 
 from analysis import relations
 from analysis.report import hdr, junit, profile
+from analysis.report.terminal import Lines
 from analysis.validity import Rule, Verdict
 from console import cli
 from console.commands.read import PROFILES
@@ -180,3 +182,17 @@ def test_profiles_are_text_or_json(tmp_path, words, capsys):
     run = small(tmp_path / "run")
     assert cli.main(["report", str(run.path), "--profile", "vllm", *words]) == 2
     assert "--profile goes with --format text or json alone" in capsys.readouterr().err
+
+
+def test_a_wide_table_is_printed_whole() -> None:
+    """A figure that is cut off says something else; text beside it keeps to the console's width."""
+    lines = Lines(20, colour=False)
+    table = Table(box=None)
+    table.add_column("figure", no_wrap=True)
+    table.add_column("interval", no_wrap=True)
+    table.add_row("1,391", "1,310 to 1,484, of as many independent ones")
+    lines.print(table)
+    lines.print("words that do not fit into twenty columns")
+    told = lines.text().splitlines()
+    assert "1,310 to 1,484, of as many independent ones" in told[1]
+    assert max(len(line) for line in told[2:]) <= 20

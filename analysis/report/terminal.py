@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import io
+from typing import Any
 
 from rich.console import Console
+from rich.measure import Measurement
+from rich.table import Table
+
+_NO_END = 10_000
 
 
 class Lines(Console):
@@ -24,6 +29,16 @@ class Lines(Console):
             emoji=False,
             legacy_windows=False,
         )
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """As rich's, but a table that is wider than the console is printed whole: of a figure that is cut off nobody knows what it says."""
+        width = self.width
+        wanted = [
+            Measurement.get(self, self.options.update(max_width=_NO_END), o) for o in objects if isinstance(o, Table)
+        ]
+        self.width = max(width, *(m.maximum for m in wanted), 0)
+        super().print(*objects, **options)
+        self.width = width
 
     def text(self) -> str:
         return "\n".join(line.rstrip() for line in self._out.getvalue().split("\n")).rstrip() + "\n"

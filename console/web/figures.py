@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 Row = dict[str, Any]
@@ -16,6 +17,8 @@ TREND = {
 
 RATES = ("goodput_rps", "output_tokens_per_s", "requests_per_s", "success_rate", "attainment")
 METRICS = (*TREND, *RATES, "cost_usd")
+
+_NORMAL_975 = 1.96
 
 
 def of_report(report: Row) -> tuple[Row, list[Row]]:
@@ -63,10 +66,21 @@ def _interval(latency: Row, percentile: str) -> tuple[float | None, float | None
 
 
 def _share_of(step: Row, metric: str) -> tuple[float | None, float | None]:
-    """Goodput is attainment times the rate that was due, so its interval is attainment's, scaled alike."""
+    """Goodput is attainment times the rate that was due. So its interval is attainment's, scaled alike, and as much wider as the number of
+    arrivals varies from draw to draw: without that, most runs of one scenario with seeds of their own would seem to differ.
+    """
     low, high, share = step["attainment_low"], step["attainment_high"], step["attainment"]
     if metric == "attainment":
         return low, high
-    if metric != "goodput_rps" or not share:
+    if metric != "goodput_rps" or not share or low is None or high is None:
         return None, None
-    return step[metric] * low / share, step[metric] * high / share
+    drawn = _NORMAL_975 * _gap_cv(step) / math.sqrt(step["requests"])
+    below, above = (math.hypot((end - share) / share, drawn) for end in (low, high))
+    return max(0.0, step[metric] * (1 - below)), step[metric] * (1 + above)
+
+
+def _gap_cv(step: Row) -> float:
+    """Coefficient of variation of the gaps between arrivals that are drawn: that of their number is this over √n (renewal theory)."""
+    if step["arrivals"] == "poisson":
+        return 1.0
+    return 1 / math.sqrt(step["burstiness"]) if step["arrivals"] == "gamma" else 0.0

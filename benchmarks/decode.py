@@ -91,7 +91,7 @@ def decode(api: Api, reads: list[bytes]) -> None:
     rows: list[bytes] = []
     decoder = api.decoder(7, "text/event-stream", rows.append)
     for n, payload in enumerate(reads):
-        decoder.feed(payload, 1_000_000 + n, n, True)
+        decoder.feed([(payload, 1_000_000 + n, n, True)])
     if len(rows) != CHUNKS:
         raise SystemExit(f"{api.name}: {len(rows)} rows of {CHUNKS}")
 

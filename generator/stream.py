@@ -11,7 +11,7 @@ import contextlib
 import zlib
 from typing import TYPE_CHECKING, Any
 
-from generator.apis.api import Answer, Call, Decoder, Encoded, Failure, Limits
+from generator.apis.api import Answer, Call, Decoder, Encoded, Failure, Limits, Read
 from generator.apis.failures import classify
 from generator.apis.limits import parse_limits
 
@@ -35,6 +35,9 @@ TRANSITIONS: dict[str, dict[int, int]] = {
 }
 """event → state → state. An event that a state does not list is a fault of ours: a KeyError."""
 
+NEAR_READS = 4
+"""An answer is about to end when so many reads are left of those that it will take if each brings one token."""
+
 ERROR_BODY_BYTES = 65_536
 """What is kept of a non-2xx answer's body; no API says more about an error."""
 
@@ -51,6 +54,7 @@ class Stream:
         "bytes_sent",
         "call",
         "cancel",
+        "chunks",
         "connected_ns",
         "connection",
         "connection_id",
@@ -71,9 +75,11 @@ class Stream:
         "keep_text",
         "last_byte_ns",
         "last_read_before_ns",
+        "last_reads",
         "limits",
         "merged_after_ns",
         "merged_read",
+        "near_end",
         "pending",
         "pending_bytes",
         "phase",
@@ -143,10 +149,13 @@ class Stream:
         self.resent = False
         self.resent_ns: int | None = None
         self.reads = 0
+        self.last_reads = last_reads(call.max_tokens)
+        self.near_end = False  # it was seen to be about to end
         self.bytes_sent = 0
         self.bytes_received = 0
         self.in_flight = 0
-        self.pending: list[tuple[bytes, int, int, bool]] = []
+        self.chunks: list[tuple[bytes, int, bool, int]] = []  # see take_in
+        self.pending: list[Read] = []
         self.pending_bytes = 0
         self.queued_ns = 0  # since when it is in the intake's queue; 0 when it is not
         self.decoder: Decoder | None = None
@@ -194,6 +203,31 @@ class Stream:
             self.queued_ns = t_ns
             self.intake.queue.append(self)
 
+    def take_in(self) -> None:
+        """Do for all of ``chunks`` what :meth:`body` does for one read, and count them. A transport may leave reads there (payload,
+        stamp, whether that is certain, bytes with the framing), because a visit for several costs little more than one for each."""
+        reads, last_byte_ns = self.reads, self.last_byte_ns
+        received = held = 0
+        for payload, t_ns, certain, size in self.chunks:
+            self.pending.append((payload, t_ns, reads, certain))
+            reads += 1
+            received += size
+            held += len(payload)
+            last_byte_ns = t_ns
+        self.reads, self.last_byte_ns = reads, last_byte_ns
+        self.bytes_received += received
+        self.pending_bytes += held
+        self.chunks.clear()
+
+    @property
+    def undecoded_bytes(self) -> int:
+        return self.pending_bytes + sum(len(payload) for payload, _, _, _ in self.chunks)
+
+    @property
+    def last_arrival_ns(self) -> int | None:
+        """``last_byte_ns``, whether it has been taken in or not."""
+        return self.chunks[-1][1] if self.chunks else self.last_byte_ns
+
     def ended(self, t_ns: int) -> None:
         """The framing ended cleanly."""
         self.state = TRANSITIONS["ended"][self.state]
@@ -218,6 +252,8 @@ class Stream:
 
     def decode(self) -> int:
         """Understand all that is queued; the bytes that it took. Called by the intake only."""
+        if self.chunks:
+            self.take_in()
         pending, size = self.pending, self.pending_bytes
         self.pending = []
         self.pending_bytes = 0
@@ -227,8 +263,7 @@ class Stream:
         elif self.inflate is not None:
             self._feed_inflated(decoder, pending)
         else:
-            for payload, t_ns, read_index, certain in pending:
-                decoder.feed(payload, t_ns, read_index, certain)
+            decoder.feed(pending)
         if decoder is not None and not self.first_row_seen:
             first = decoder.answer.first_row_read_index
             if first is not None:
@@ -275,6 +310,8 @@ class Stream:
         return None
 
     def _leave(self, t_ns: int) -> None:
+        if self.chunks:
+            self.take_in()
         self.done_ns = t_ns
         self.connection = None
         self.intake.left(self)
@@ -294,7 +331,7 @@ class Stream:
             api = self.intake.apis[self.target.name]
             self.decoder = api.decoder(self.request_id, content_type, self.intake.sink, self.keep_text)
 
-    def _feed_inflated(self, decoder: Decoder, pending: list[tuple[bytes, int, int, bool]]) -> None:
+    def _feed_inflated(self, decoder: Decoder, pending: list[Read]) -> None:
         for payload, t_ns, read_index, certain in pending:
             try:
                 plain = self.inflate.decompress(payload, self.target.max_response_bytes)
@@ -306,7 +343,7 @@ class Stream:
                 self.intake.give_up(self, "stream_error", "response_too_large", "inflated beyond max_response_bytes")
                 return
             if plain:
-                decoder.feed(plain, t_ns, read_index, certain)
+                decoder.feed([(plain, t_ns, read_index, certain)])
 
     def _inflated_error_body(self) -> bytes:
         """As far as it can be read: an error is told in any case."""
@@ -314,11 +351,16 @@ class Stream:
             return bytes(self.inflate.decompress(self.error_body, ERROR_BODY_BYTES))
         return b""
 
-    def _keep_error_body(self, pending: list[tuple[bytes, int, int, bool]]) -> None:
+    def _keep_error_body(self, pending: list[Read]) -> None:
         for payload, _t_ns, _read_index, _certain in pending:
             room = ERROR_BODY_BYTES - len(self.error_body)
             if room > 0:
                 self.error_body += payload[:room]
+
+
+def last_reads(max_tokens: int | None) -> int:
+    """The read with which an answer of so many tokens begins to be about to end, counted from 1; 0, which no read has, where nobody knows."""
+    return max(1, max_tokens - NEAR_READS) if max_tokens else 0
 
 
 class _Refuse:

@@ -306,7 +306,7 @@ class Worker:
             awake_ns=self._poller.awake_ns,
             process_stamps=sum(t.process_stamps for t in transports),
             reads=sum(t.reads for t in transports),
-            undecoded_bytes=sum(s.pending_bytes for s in self._desk.in_flight),
+            undecoded_bytes=sum(s.undecoded_bytes for s in self._desk.in_flight),
         )
 
 

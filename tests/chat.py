@@ -25,7 +25,7 @@ def run(
     rows: list[bytes] = []
     decoder = api.decoder(42, content_type, rows.append, keep_text)
     for n, payload in enumerate(reads):
-        decoder.feed(payload, 1000 + n, n, certain)
+        decoder.feed([(payload, 1000 + n, n, certain)])
     answer = decoder.finish()  # which may make a last row
     return [TOKEN.unpack(row) for row in rows], answer
 

@@ -106,11 +106,11 @@ class Site:
         await self.play(self, visit)
 
     @asynccontextmanager
-    async def open(self) -> AsyncIterator[tuple[Wiring, Target, list[Visit]]]:
+    async def open(self, hold_ns: int = 0) -> AsyncIterator[tuple[Wiring, Target, list[Visit]]]:
         async with target(self._play) as (port, visits):
             there = at(port, **self.fields)
             # Decoded at once: holding bytes is another test's subject, and waiting for it here would take minutes.
-            with patch.object(intake, "HOLD_NS", 0):
+            with patch.object(intake, "HOLD_NS", hold_ns):
                 async with opened("socket", there) as self.wiring:
                     yield self.wiring, there, visits
 

@@ -22,7 +22,7 @@ def run(
     rows: list[bytes] = []
     decoder = HttpJson(spec).decoder(42, content_type, rows.append, keep_text)
     for n, payload in enumerate(reads):
-        decoder.feed(payload, 1000 + n, n, certain)
+        decoder.feed([(payload, 1000 + n, n, certain)])
     answer = decoder.finish()  # which may make the last row
     return [TOKEN.unpack(row) for row in rows], answer
 

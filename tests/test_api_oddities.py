@@ -89,7 +89,7 @@ def test_the_short_cut_is_taken(name: str) -> None:
     rows: list[bytes] = []
     decoder: Any = api.decoder(7, SSE, rows.append)
     for n, payload in enumerate(reads):
-        decoder.feed(payload, n, n, certain=True)
+        decoder.feed([(payload, n, n, True)])
     assert decoder._hits >= len(reads) - 2
     assert [row[4] for row in run(reads, api=api)[0]] == [len(word) for word in WORDS]
     assert meaning(reads, api=api) == meaning(bytewise(b"".join(reads)), api=api)

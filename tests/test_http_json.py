@@ -306,7 +306,7 @@ def test_a_decoder_is_fresh_each_time() -> None:
     api = HttpJson(TEXT)
     rows: list[bytes] = []
     first, second = (api.decoder(n, SSE, rows.append) for n in (1, 2))
-    first.feed(b'data: {"output":{"te', 1, 0, True)
-    second.feed(b'data: {"output":{"text":"x"}}\n\n', 2, 0, True)
-    first.feed(b'xt":"yz"}}\n\n', 3, 1, True)
+    first.feed([(b'data: {"output":{"te', 1, 0, True)])
+    second.feed([(b'data: {"output":{"text":"x"}}\n\n', 2, 0, True)])
+    first.feed([(b'xt":"yz"}}\n\n', 3, 1, True)])
     assert (first.finish().rows, second.finish().rows, len(rows)) == (1, 1, 2)

@@ -40,7 +40,7 @@ def test_live_facts_do_not_wait_for_the_end() -> None:
     """Time limits look at rows and last_row_ns while the answer is still coming."""
     decoder = OpenAIChat().decoder(1, SSE, [].append)
     for n in range(20):
-        decoder.feed(chunk({"content": "a"}), 50 + n, n, True)
+        decoder.feed([(chunk({"content": "a"}), 50 + n, n, True)])
         assert (decoder.answer.rows, decoder.answer.last_row_ns) == (n + 1, 50 + n)
     assert decoder.answer.first_row_ns == 50
 

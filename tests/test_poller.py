@@ -14,6 +14,7 @@ import uvloop
 from generator import clock
 from generator.pacer import LEAD_NS, NEVER, Pacer
 from generator.transport import poller as poller_module
+from generator.transport.gathering import LONG_NS, SHORT_NS
 from generator.transport.poller import READ, Poller
 
 
@@ -254,17 +255,43 @@ def test_what_comes_densely_is_gathered(
         def handle(read: int, write: int) -> None:
             os.write(write, os.read(read, 1))  # at once there is more to read
             if prevented_by == "shared reads":
-                poller.shared_ns = clock.monotonic_ns()
+                poller.gathering.shared_ns = clock.monotonic_ns()
 
         for read, write in ends:
             poller.add(read, READ, lambda _, read=read, write=write: handle(read, write))
             os.write(write, b"x")
         if prevented_by == "arrivals":
-            pacer.follow(lambda now_ns: now_ns + poller_module.GATHER_NS, clock.monotonic_ns())
+            pacer.follow(lambda now_ns: now_ns + SHORT_NS, clock.monotonic_ns())
         for _turn in range(10):
             await asyncio.sleep(0.001)
         assert bool(slept) == gathers
-        assert set(slept) <= {poller_module.GATHER_NS / 1e9}
+        assert set(slept) <= {LONG_NS / 1e9}
+
+    run(work)
+
+
+def test_the_poller_rests_when_dense_traffic_ends(pipes: Pipes) -> None:
+    """What was gathered is not looked for without end: the loop is left to sleep."""
+
+    async def work(poller: Poller, _: Pacer) -> None:
+        read, write = pipes.pair()
+        left = 2_000
+
+        def handle(_mask: int) -> None:
+            nonlocal left
+            os.read(read, 1)
+            left -= 1
+            if left:
+                os.write(write, b"x")
+
+        poller.add(read, READ, handle)
+        os.write(write, b"x")
+        for _turn in range(100):
+            await asyncio.sleep(0.01)
+        assert not left
+        before = poller.looks
+        await asyncio.sleep(0.2)
+        assert poller.looks - before < 10
 
     run(work)
 

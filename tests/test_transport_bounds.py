@@ -152,6 +152,6 @@ def test_trailers_are_no_headers() -> None:
                 assert wiring.closed[-1][1] == "ok"
                 assert [name for name, _ in stream.headers] == [b"content-type", b"transfer-encoding"]
             assert len({visit.peer for visit in visits}) == 1
-            assert not wiring.transport.idle[0]._headers
+            assert not wiring.transport.idle[0]._framing.headers
 
     run(work())

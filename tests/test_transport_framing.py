@@ -2,13 +2,39 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
-from pieces import ANSWER, CHUNKED, CHUNKED_HEAD, ONE, SIZED, TYPE, Site, apart, asked, chunked, facts, run
+from pieces import (
+    ANSWER,
+    CHUNKED,
+    CHUNKED_HEAD,
+    END,
+    ONE,
+    SIZED,
+    TWO,
+    TYPE,
+    Site,
+    apart,
+    asked,
+    chunked,
+    event,
+    facts,
+    run,
+    stamping,
+)
 from wiring import Visit
 
+from generator.transport.connection import MOST_CHUNKS
+from generator.transport.framing import LONGEST
 
-@pytest.mark.parametrize("answer", [CHUNKED, SIZED], ids=["chunked", "sized"])
-def test_every_split(answer: bytes) -> None:
+
+@pytest.mark.parametrize(
+    ("answer", "max_tokens"),
+    [(CHUNKED, 8), (CHUNKED, None), (SIZED, None)],
+    ids=["chunked", "chunked, no end in sight", "sized"],
+)
+def test_every_split(answer: bytes, max_tokens: int | None) -> None:
     """Cut anywhere in two reads, an answer gives the same facts; all over one connection, so nothing is left of the one before."""
 
     async def play(site: Site, visit: Visit) -> None:
@@ -18,7 +44,7 @@ def test_every_split(answer: bytes) -> None:
     async def work() -> None:
         async with Site(play).open() as (wiring, there, visits):
             for number in range(1, len(answer)):
-                stream = await asked(wiring, there, number)
+                stream = await asked(wiring, there, number, max_tokens=max_tokens)
                 assert facts(wiring) == ("ok", 200, [3, 5], "stop"), f"cut at {number}"
                 assert (stream.reads, stream.bytes_received) == (2, len(answer))
             assert len({visit.peer for visit in visits}) == 1
@@ -27,8 +53,12 @@ def test_every_split(answer: bytes) -> None:
     run(work())
 
 
-@pytest.mark.parametrize("answer", [CHUNKED, SIZED], ids=["chunked", "sized"])
-def test_byte_by_byte(answer: bytes) -> None:
+@pytest.mark.parametrize(
+    ("answer", "max_tokens"),
+    [(CHUNKED, 8), (CHUNKED, None), (SIZED, None)],
+    ids=["chunked", "chunked, no end in sight", "sized"],
+)
+def test_byte_by_byte(answer: bytes, max_tokens: int | None) -> None:
     """A read a byte is a read a byte: the same answer, and its stamps are in order."""
 
     async def play(site: Site, visit: Visit) -> None:
@@ -36,12 +66,94 @@ def test_byte_by_byte(answer: bytes) -> None:
 
     async def work() -> None:
         async with Site(play).open() as (wiring, there, _):
-            stream = await asked(wiring, there)
+            stream = await asked(wiring, there, max_tokens=max_tokens)
             assert facts(wiring) == ("ok", 200, [3, 5], "stop")
             assert stream.reads == len(answer)
             instants = [stream.sent_ns, stream.first_byte_ns, stream.headers_ns, stream.last_read_before_ns]
             instants += [row[1] for row in wiring.tokens(stream)] + [stream.done_ns]
             assert instants == sorted(instants)
+
+    run(work())
+
+
+def sized_as(line: bytes, payload: bytes) -> bytes:
+    return line % len(payload) + b"\r\n" + payload + b"\r\n"
+
+
+CRLF_EVENT = event("four").replace(b"\n", b"\r\n")
+
+ODD = {
+    "upper case": sized_as(b"%X", event("k" * 30)),
+    "leading zeros": sized_as(b"00%x", ONE),
+    "an extension": sized_as(b"%x;name=value", ONE),
+    "two in a read": chunked(ONE) + chunked(TWO),
+    "longer than most": chunked(event("k" * LONGEST)),
+    "its lines end with CR LF": chunked(CRLF_EVENT),
+}
+
+
+@pytest.mark.parametrize("odd", list(ODD))
+@pytest.mark.parametrize("hold_ns", [0, 20_000_000], ids=["looked at singly", "looked at together"])
+def test_whole_chunks_and_others(odd: str, hold_ns: int) -> None:
+    """A chunk that is a read is not parsed as others are; whatever comes between two of them, and wherever that is cut, nothing is lost,
+    doubled or out of order."""
+    between = ODD[odd]
+    cuts = sorted({1, 2, 3, 4, 5, len(between) // 2, *range(len(between) - 8, len(between))})
+    many = [event("w" * n) for n in range(1, MOST_CHUNKS + 8)]
+    end = chunked(END + b"data: [DONE]\n\n") + b"0\r\n\r\n"
+
+    async def play(site: Site, visit: Visit) -> None:
+        halves = (
+            [between] if visit.number == 0 else [between[: cuts[visit.number - 1]], between[cuts[visit.number - 1] :]]
+        )
+        pieces = [CHUNKED_HEAD, *map(chunked, many), *halves, *map(chunked, many), end]
+        site.fields["sent"] = pieces
+        await apart(site.wiring, visit, *pieces)
+
+    async def work() -> None:
+        site = Site(play)
+        async with site.open(hold_ns) as (wiring, there, visits):
+            plain = list(range(1, len(many) + 1))
+            inside = (
+                [] if odd == "two in a read" else [len(json.loads(_data(between))["choices"][0]["delta"]["content"])]
+            )
+            inside = inside or [3, 5]
+            for number in range(1, len(cuts) + 2):
+                stream = await asked(wiring, there, number, max_tokens=None)
+                assert facts(wiring) == ("ok", 200, plain + inside + plain, "stop")
+                assert stream.reads == len(site.fields["sent"])
+                assert stream.bytes_received == sum(map(len, site.fields["sent"]))
+                rows = wiring.tokens(stream)
+                reads = [row[3] for row in rows]
+                assert reads[: len(plain)] == plain
+                assert reads[-len(plain) :] == list(range(stream.reads - 1 - len(plain), stream.reads - 1))
+                assert reads == sorted(reads)
+                instants = [row[1] for row in rows]
+                assert instants == sorted(instants)
+                assert all(row[7] for row in [*rows[: len(plain)], *rows[-len(plain) :]])
+            assert len({visit.peer for visit in visits}) == 1
+
+    with stamping():
+        run(work())
+
+
+def _data(chunk: bytes) -> bytes:
+    return chunk[chunk.index(b"{") : chunk.rindex(b"}") + 1]
+
+
+@pytest.mark.parametrize(("max_tokens", "near"), [(None, False), (60, True), (70, False), (3, True)])
+def test_an_answer_is_seen_to_be_about_to_end(max_tokens: int | None, near: bool) -> None:
+    """However many reads wait to be looked at; and one that ends unawares is not."""
+    pieces = [CHUNKED_HEAD, *(chunked(ONE) for _ in range(60)), chunked(END + b"data: [DONE]\n\n") + b"0\r\n\r\n"]
+
+    async def play(site: Site, visit: Visit) -> None:
+        await apart(site.wiring, visit, *pieces)
+
+    async def work() -> None:
+        async with Site(play).open(hold_ns=20_000_000) as (wiring, there, _):
+            stream = await asked(wiring, there, max_tokens=max_tokens)
+            assert stream.near_end == near
+            assert wiring.transport.poller.gathering.ending == near  # the desk counts down
 
     run(work())
 

@@ -82,7 +82,7 @@ def test_tokens_that_share_a_read_say_so_but_an_end_does_not(pieces: tuple[bytes
     async def work() -> None:
         async with Site(play).open() as (wiring, there, _):
             await asked(wiring, there)
-            assert bool(wiring.transport.poller.shared_ns) == shared
+            assert bool(wiring.transport.poller.gathering.shared_ns) == shared
 
     run(work())
 

@@ -61,8 +61,8 @@ class Wiring:
     def _drop(self, stream: Stream) -> None:
         self.transport.drop(stream)
 
-    def stream(self, target: Target, number: int = 1, prompt: str = "Hi") -> Stream:
-        call = Call(target.model, prompt, 8, target.stream)
+    def stream(self, target: Target, number: int = 1, prompt: str = "Hi", max_tokens: int | None = 8) -> Stream:
+        call = Call(target.model, prompt, max_tokens, target.stream)
         now_ns = clock.monotonic_ns()
         made = Prompt(prompt, 1, 8, None)
         encoded = OpenAIChat().encode(call)

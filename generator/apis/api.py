@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -76,18 +76,21 @@ RowSink = Callable[[bytes], object]
 """Takes one packed ``rows.TOKEN``; a bound ``list.append`` in a worker."""
 
 
+Read = tuple[bytes, int, int, bool]
+"""Payload of one read (framing removed), its arrival, its number within the response, and whether its stamp can be exact at all: a
+kernel stamp on a read that did not fill its buffer."""
+
+
 class Decoder(Protocol):
     """Body bytes of one 2xx answer, as they were read, → token rows and an :class:`Answer`.
 
-    ``feed`` takes the payload of one read (framing removed), its arrival, its number within the response, and whether its
-    stamp can be exact at all (a kernel stamp on a read that did not fill its buffer). It never raises on bytes: what is not
-    the API's becomes ``answer.error_outcome = "stream_error"``. ``finish`` is called once, when the framing ended; it makes
+    ``feed`` takes what was read since it was last called. It never raises on bytes: what is not the API's becomes ``answer.error_outcome = "stream_error"``. ``finish`` is called once, when the framing ended; it makes
     the answer's counts final. Calling ``feed`` byte by byte or whole gives the same rows but for ``read_index``, ``t_ns`` and ``exact``.
     """
 
     answer: Answer
 
-    def feed(self, payload: bytes, t_ns: int, read_index: int, certain: bool) -> None: ...
+    def feed(self, reads: Sequence[Read]) -> None: ...
 
     def finish(self) -> Answer: ...
 

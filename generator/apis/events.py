@@ -6,10 +6,10 @@ An API adds what one event means (``_event``) and what a document means (``_read
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from generator.apis.api import Answer, Failure, RowSink
+from generator.apis.api import Answer, Failure, Read, RowSink
 from generator.apis.failures import in_stream, malformed, storable
 from generator.apis.fields import parse
 from generator.apis.template import NO_TEMPLATE, Template, fit, learn
@@ -98,9 +98,32 @@ class EventDecoder:
 
     # -- what all share ------------------------------------------------------------------------------------------------
 
-    def feed(self, payload: bytes, t_ns: int, read_index: int, certain: bool) -> None:
-        if self._over:
-            return
+    def feed(self, reads: Sequence[Read]) -> None:
+        parser, answer, sink, request_id = self._parser, self.answer, self._sink, self._request_id
+        before, after, most = self._read_before, self._read_after, self._read_most
+        start, stop, read = self._read_start, self._read_stop, self._read
+        for payload, t_ns, read_index, certain in () if self._over else reads:
+            if payload.startswith(before) and payload.endswith(after) and parser.idle and len(payload) <= most:
+                try:
+                    text: Any = read(payload[start:stop])
+                except ValueError:
+                    text = None
+                if text.__class__ is str and text:
+                    # Most tokens end here. It is _row written out, for a call costs as much as all that it does.
+                    row = answer.rows
+                    answer.rows = row + 1
+                    answer.last_row_ns = t_ns
+                    self._hits += 1
+                    sink(_pack(request_id, t_ns, row, read_index, len(text), UNKNOWN, self._kind, certain))
+                    continue
+            self._feed(payload, t_ns, read_index, certain)
+            if self._over:
+                return
+            before, after, most = self._read_before, self._read_after, self._read_most
+            start, stop, read = self._read_start, self._read_stop, self._read
+
+    def _feed(self, payload: bytes, t_ns: int, read_index: int, certain: bool) -> None:
+        """One read, whatever is in it."""
         if not self._sniffed:
             self._sniff(payload)
         if self._document is not None:
@@ -108,27 +131,6 @@ class EventDecoder:
             return
         parser = self._parser
         size = len(payload)
-        if (
-            payload.startswith(self._read_before)
-            and payload.endswith(self._read_after)
-            and parser.idle
-            and size <= self._read_most
-        ):
-            # Taken out first: CPython 3.11 is slower to call what is in a slot.
-            read, sink = self._read, self._sink
-            try:
-                text: Any = read(payload[self._read_start : self._read_stop])
-            except ValueError:
-                text = None
-            if text.__class__ is str and text:
-                # Most tokens end here. It is _row written out, for a call costs as much as all that it does.
-                answer = self.answer
-                row = answer.rows
-                answer.rows = row + 1
-                answer.last_row_ns = t_ns
-                self._hits += 1
-                sink(_pack(self._request_id, t_ns, row, read_index, len(text), UNKNOWN, self._kind, certain))
-                return
         keeping = self.answer.parts is not None
         template, named = self._template, self._name
         if parser.idle and template is not NO_TEMPLATE and not keeping and payload[-2:] == b"\n\n":

@@ -240,9 +240,9 @@ class LinesDecoder(EventsDecoder):
         self._parser = self._lines = LineParser()
         self._last = (0, 0, False)
 
-    def feed(self, payload: bytes, t_ns: int, read_index: int, certain: bool) -> None:
+    def _feed(self, payload: bytes, t_ns: int, read_index: int, certain: bool) -> None:
         self._last = (t_ns, read_index, certain)
-        super().feed(payload, t_ns, read_index, certain)
+        super()._feed(payload, t_ns, read_index, certain)
 
     def finish(self) -> Answer:
         # The last line may lack its end. One that was cut is no JSON, but for a number, and then nobody could tell.

@@ -112,14 +112,14 @@ class Cancelling:
                 self._cut(stream, f"given up by plan {after_ns / 1e9:g} s after it was sent", now_ns)
 
     def _look_at_rows(self, now_ns: int) -> None:
-        """Decodes what these streams hold at once: the usual 50 ms of patience would let several rows too many come."""
+        """Decodes what these streams hold at once: the usual patience would let several rows too many come."""
         counted = self._counted
         for _ in range(len(counted)):
             if clock.monotonic_ns() >= self._pacer.due_ns:
                 return  # a send goes first; the rest are looked at next time, before those that were seen now
             stream = counted.popleft()
             assert stream.cancel is not None
-            if stream.pending:
+            if stream.pending or stream.chunks:
                 self._intake.relieve(stream)
             if stream.state >= ENDED:
                 continue

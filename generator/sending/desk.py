@@ -72,6 +72,7 @@ class Desk:
         self._apis = {name: table.make(target) for name, target in plan.targets.items()}
         self.intake = Intake(self._apis, ledger.sink, counters, pacer, self._left, self._closed, self._drop)
         poller.intake = self.intake
+        self._gathering = poller.gathering
         self._lots = Lots()
         self._cancelling = Cancelling(loop, self.intake, pacer, self._give_up)
         self.transports: dict[str, Transport] = {}
@@ -177,6 +178,7 @@ class Desk:
 
     def _left(self, stream: Stream) -> None:
         self.in_flight.discard(stream)
+        self._gathering.left(stream)
         if stream.step is not None:
             self._on_left(stream)
 
@@ -236,7 +238,7 @@ def expired(stream: Stream, now_ns: int) -> tuple[str, float] | None:
         return None
     if stream.decoder is None or stream.decoder.answer.last_row_ns is None:
         # A token may have been read that is not decoded yet.
-        age_s -= _HOLD_S if stream.pending else 0.0
+        age_s -= _HOLD_S if stream.pending or stream.chunks else 0.0
         return ("first_token", limits.first_token_s) if age_s > limits.first_token_s else None
-    silent_s = (now_ns - (stream.last_byte_ns or now_ns)) / 1e9
+    silent_s = (now_ns - (stream.last_arrival_ns or now_ns)) / 1e9
     return ("idle", limits.idle_s) if silent_s > limits.idle_s else None

@@ -1,6 +1,6 @@
 """One HTTP/1.1 connection on a bare non-blocking socket, whose reads the kernel stamps.
 
-The hot path is ``_on_readable``: read, stamp, follow the framing, queue the payload. Subtleness ahead: a stamp is that of
+The hot path is ``_on_readable``: read, stamp, follow the framing (``framing.py``), queue the payload. Subtleness ahead: a stamp is that of
 the read's last segment, so a payload is *certain* only if its last byte, and the framing that closes it, end the read.
 """
 
@@ -16,6 +16,7 @@ import httptools
 
 from generator import clock
 from generator.stream import HEADERS, Stream
+from generator.transport.framing import LONGEST, SIZE_LINES, Framing
 from generator.transport.intake import STREAM_BYTES
 from generator.transport.poller import END_PIECES, READ, WRITE
 from generator.transport.tls import TlsSession
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 RECV_BYTES = 65_536
 HEAD_BYTES = 262_144
 ANCILLARY_BYTES = 64
+MOST_CHUNKS = STREAM_BYTES // LONGEST
+"""So many reads of whole chunks may wait for a look at their stream."""
+
 LAG_SAMPLE = 15
 """Every sixteenth read is asked how long it waited."""
 
@@ -38,29 +42,21 @@ class Connection:
     """Connects, sends one request at a time, reads its response. ``stream`` is whose turn it is, None when idle."""
 
     __slots__ = (
-        "_bodies",
         "_broken",
-        "_chunked",
-        "_close_delimited",
-        "_complete",
+        "_chunks",
         "_fd",
-        "_headers",
-        "_headers_complete",
-        "_informational",
-        "_keep",
+        "_framing",
         "_out",
-        "_parser",
         "_phase",
-        "_queue",
         "_read_lags",
         "_recvmsg",
         "_sock",
         "_tls",
         "_transport",
+        "_wrapped",
         "address",
         "connection_id",
         "idle_since_ns",
-        "on_body",
         "stream",
         "tried",
         "uses",
@@ -85,15 +81,8 @@ class Connection:
         self._tls = tls
         self._out = b""
         self._broken: OSError | None = None
-        self._headers: list[tuple[bytes, bytes]] = []
-        self._bodies: list[bytes] = []
-        self.on_body = self._bodies.append  # httptools calls it straight: no frame of ours for each chunk
-        self._complete = False
-        self._headers_complete = False
-        self._informational = False
-        self._keep = False
-        self._chunked = False
-        self._close_delimited = False
+        self._framing = Framing()
+        self._wrapped = False  # reads of one whole chunk are left as they are
         self._phase = _CONNECTING
         self._read_lags = transport.read_lags
         self._sock = sock = transport.new_socket(family)
@@ -115,10 +104,10 @@ class Connection:
     def send(self, stream: Stream) -> None:
         """Send on a connection that stands and is idle."""
         self.stream = stream
-        self._queue = stream.intake.queue
         self.uses += 1
-        self._headers_complete = False
-        self._parser = httptools.HttpResponseParser(self)
+        self._framing.begin()
+        self._chunks = stream.chunks
+        self._wrapped = False
         stream.connection_id = self.connection_id
         stream.remote_addr = self.address[0]
         stream.stamp_source = self._transport.stamp_source
@@ -219,53 +208,81 @@ class Connection:
             data, certain = self._decrypted(self._tls, data, certain)
             if not data:
                 return
+        size = len(data)
+        if self._wrapped and size <= LONGEST and data.startswith(SIZE_LINES[size]) and data.endswith(b"\r\n"):
+            # Most reads end here: the rest is done when several are visited at once.
+            chunks = self._chunks
+            chunks.append((data[len(SIZE_LINES[size][0]) : -2], t_ns, certain, size))
+            if len(chunks) == 1 or len(chunks) == MOST_CHUNKS:
+                self._look(t_ns)
+            return
         stream = self.stream
         if stream is None:
             self.close()  # an idle connection has nothing to say
             return
+        if stream.chunks:
+            stream.take_in()
         stream.last_byte_ns = t_ns
-        stream.bytes_received += len(data)
-        try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserError as e:
-            if not self._complete:
-                self._unparsable(stream, t_ns, e)
-                return
-            self._keep = False  # bytes after the response: the answer stands, the connection is not to be trusted again
-        if stream.state != HEADERS:
-            self._before_body(stream, t_ns)
-        bodies = self._bodies
-        if bodies:
-            if len(bodies) == 1 and not self._complete:
-                payload = bodies[0]
-            else:
-                payload = b"".join(bodies)
-                stream.merged_read = stream.reads
-                stream.merged_after_ns = transport.poller.quiet_ns
-                if not self._complete or len(bodies) > END_PIECES:
-                    transport.poller.shared_ns = t_ns
-            bodies.clear()
-            if certain:
-                # The framing that closes the payload must end the read, and nothing may follow it.
-                if self._chunked:
-                    certain = not self._complete and data.endswith(payload[-2:] + b"\r\n")
-                else:
-                    certain = data.endswith(payload[-2:])
-            # Stream.body, written out: a call would cost as much as all that it does.
-            stream.pending.append((payload, t_ns, stream.reads, certain))
-            stream.pending_bytes += len(payload)
-            if not stream.queued_ns:
-                stream.queued_ns = t_ns
-                self._queue.append(stream)
+        stream.bytes_received += size
+        parsed = self._parse(stream, data, t_ns, certain)
+        if parsed is None:
+            return
+        payload, certain = parsed
+        if payload:
+            stream.body(payload, t_ns, certain)
             if stream.pending_bytes > STREAM_BYTES:
                 stream.intake.relieve(stream)
-        elif stream.bytes_received > stream.target.max_response_bytes and not self._complete:
+        elif stream.bytes_received > stream.target.max_response_bytes and not self._framing.complete:
             # Payload is held to the limit where it is decoded; this read was framing alone, which is never.
             self._cut("stream_error", "response_too_large", f"more than {stream.target.max_response_bytes} bytes")
             return
         stream.reads += 1
-        if self._complete:
+        if stream.reads == stream.last_reads:
+            stream.near_end = True
+            transport.poller.gathering.ending += 1
+        if self._framing.complete:
             self._finished(stream, t_ns)
+
+    def _look(self, t_ns: int) -> None:
+        """At the stream, where a chunk is the first since the last look or the last that may wait for one."""
+        stream = self.stream
+        assert stream is not None
+        if not stream.queued_ns:
+            stream.queued_ns = t_ns
+            stream.intake.queue.append(stream)
+        if len(stream.chunks) == MOST_CHUNKS:
+            stream.take_in()
+            if stream.pending_bytes > STREAM_BYTES:
+                stream.intake.relieve(stream)
+        self._wrapped = _far_from_its_end(stream)
+
+    def _parse(self, stream: Stream, data: bytes, t_ns: int, certain: bool) -> tuple[bytes, bool] | None:
+        """Through the HTTP parser: the payload, and whether its stamp is that of its last byte. None where the answer was cut."""
+        framing = self._framing
+        try:
+            framing.feed(data)
+        except httptools.HttpParserError as e:
+            if not framing.complete:
+                self._unparsable(stream, t_ns, e)
+                return None
+            framing.keep = False  # bytes after the response: it stands, the connection is not to be trusted again
+        self._wrapped = framing.between_chunks and _far_from_its_end(stream)
+        if stream.state != HEADERS:
+            self._before_body(stream, t_ns)
+        bodies = framing.bodies
+        if not bodies:
+            return b"", False
+        if len(bodies) == 1 and not framing.complete:
+            payload = bodies[0]
+        else:
+            payload = b"".join(bodies)
+            poller = self._transport.poller
+            stream.merged_read = stream.reads
+            stream.merged_after_ns = poller.quiet_ns
+            if not framing.complete or len(bodies) > END_PIECES:
+                poller.gathering.shared_ns = t_ns
+        bodies.clear()
+        return payload, certain and framing.ends_with(data, payload)
 
     def _decrypted(self, tls: TlsSession, data: bytes, certain: bool) -> tuple[bytes, bool]:
         """Plaintext and whether its stamp can be that of its last byte; nothing while the handshake goes on, or at the end."""
@@ -291,21 +308,18 @@ class Connection:
     def _before_body(self, stream: Stream, t_ns: int) -> None:
         if stream.first_byte_ns is None:
             stream.first_byte_ns = t_ns
-        if not self._headers_complete:
+        framing = self._framing
+        if not framing.headers_complete:
             if stream.bytes_received > HEAD_BYTES:
                 self._cut("stream_error", "http_framing", f"a head of more than {HEAD_BYTES} bytes")
             return
-        headers, self._headers = self._headers, []
-        status = self._parser.get_status_code()
-        self._chunked = any(n == b"transfer-encoding" and b"chunked" in v.lower() for n, v in headers)
-        self._close_delimited = not self._chunked and not any(n == b"content-length" for n, _ in headers)
-        stream.response(status, headers, t_ns)
+        stream.response(*framing.head(), t_ns)
 
     def _finished(self, stream: Stream, t_ns: int) -> None:
         if stream.state != HEADERS:
             return  # given up while its last bytes were decoded
-        reusable = self._keep and self._broken is None and not self._out
-        self._complete = False
+        reusable = self._framing.keep and self._broken is None and not self._out
+        self._framing.complete = False
         self.stream = None
         if reusable and self._transport.reuse:
             self.idle_since_ns = clock.monotonic_ns()
@@ -316,35 +330,12 @@ class Connection:
             self.close()
         stream.ended(t_ns)
 
-    # -- what httptools calls; headers are kept until the block is complete ---------------------------------------------
-
-    def on_message_begin(self) -> None:
-        if self._complete:
-            raise ValueError("bytes after the response")  # before they are taken for a part of it
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        if not self._headers_complete:  # a trailer says nothing that is asked for
-            self._headers.append((name.lower(), value))
-
-    def on_headers_complete(self) -> None:
-        self._informational = self._parser.get_status_code() < 200
-        self._headers_complete = not self._informational
-
-    def on_message_complete(self) -> None:
-        if self._informational:
-            self._informational = False
-            self._headers = []
-        else:
-            self._complete = True
-            # Asked here, because the parser forgets the headers with the message's end.
-            self._keep = self._parser.should_keep_alive()
-
     # -- ends ----------------------------------------------------------------------------------------------------------
 
     def _end_of_file(self) -> None:
         stream = self.stream
         # Under TLS only a closing alert tells the end of such a body from a cut (RFC 9112, 9.8).
-        whole = self._close_delimited and (self._tls is None or self._tls.closed)
+        whole = self._framing.close_delimited and (self._tls is None or self._tls.closed)
         if stream is not None and stream.state == HEADERS and whole:
             self.stream = None
             self.close()
@@ -377,8 +368,8 @@ class Connection:
         stream, self.stream = self.stream, None
         self.close()
         if stream is not None:
-            if stream.state == HEADERS and self._bodies:
-                stream.body(b"".join(self._bodies), stream.last_byte_ns or 0, False)
+            if stream.state == HEADERS and self._framing.bodies:
+                stream.body(b"".join(self._framing.bodies), stream.last_byte_ns or 0, False)
             stream.failed(outcome, error_type, message, clock.monotonic_ns())
 
     def _refused(self, code: int) -> None:
@@ -397,3 +388,8 @@ class Connection:
         self._transport.forget(self)
         self._transport.poller.remove(self._fd)
         self._sock.close()
+
+
+def _far_from_its_end(stream: Stream) -> bool:
+    """Whether no look at its reads can come too late to see that the answer is about to end."""
+    return not stream.last_reads or stream.reads + MOST_CHUNKS < stream.last_reads

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 SLICE_BYTES = 16_384
 """About 60 chunks of one token: a fifth of a millisecond, which is as long as a ready socket may have to wait."""
 
-HOLD_NS = 50_000_000
+HOLD_NS = 150_000_000
 """Bytes wait this long before they are decoded, so that one visit to a stream understands several chunks. Nobody waits for
 the result: stamps are taken, a closed loop is told by the framing, and time limits allow for it."""
 
@@ -85,7 +85,7 @@ class Intake:
         """Decode all that one stream has queued, and close it if its response is over. The bytes that it took."""
         decoder = stream.decoder
         before = decoder.answer.rows if decoder is not None else 0
-        size = stream.decode() if stream.pending else 0
+        size = stream.decode() if stream.pending or stream.chunks else 0
         if decoder is not None:
             self._counters[_TOKENS] += decoder.answer.rows - before
         if stream.bytes_received > stream.target.max_response_bytes and stream.state == HEADERS:

@@ -15,6 +15,7 @@ from collections.abc import Callable
 
 from generator import clock
 from generator.pacer import Pacer
+from generator.transport.gathering import Gathering
 from generator.transport.intake import HOLD_NS, Intake
 
 READ = select.EPOLLIN
@@ -31,13 +32,6 @@ DOZE_NS = 300_000
 MARGIN_NS = 500_000
 """The kernel stamps a segment before the socket counts as ready; so late the rest of its way may be."""
 
-GATHER_NS = 400_000
-"""How long what comes may wait for more where it comes so densely that a wake-up would find two pieces: waking costs as much as reading.
-With ``MARGIN_NS`` an inexact stamp is then still certain to about a millisecond, and a freed slot no later than that."""
-
-CALM_NS = 20_000_000
-"""So long after several pieces of one answer shared a read nothing waits: they may be coming faster than this gathers."""
-
 END_PIECES = 4
 """The end of an answer comes in so many pieces at once (last token, finish reason, usage, [DONE]), however far apart its tokens were."""
 
@@ -50,8 +44,7 @@ Handler = Callable[[int], None]
 class Poller:
     """``add`` a descriptor with the function to call with its readiness mask. ``linger_ns`` 0 where the loop itself has work
     that cannot wait, such as another transport's sockets. ``awake_ns`` counts what was spent looking out for an arrival that was
-    near, which is CPU time but no work. ``quiet_ns``: what is read now arrived later than that. ``shared_ns``: told by whoever
-    reads, when it last found several pieces of one answer in a read."""
+    near, which is CPU time but no work. ``quiet_ns``: what is read now arrived later than that."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, pacer: Pacer, linger_ns: int = LINGER_NS) -> None:
         self._loop = loop
@@ -60,12 +53,11 @@ class Poller:
         self._epoll = select.epoll()
         self._handlers: dict[int, Handler] = {}
         self._again = False
-        self._wakes = 0
+        self.looks = 0
         self._lags_ns: list[int] = []
         self.awake_ns = 0
         self.quiet_ns = 0
-        self.shared_ns = 0
-        self._dense = False
+        self.gathering = Gathering()
         self.intake: Intake | None = None
         self.add(pacer.timer.fd, READ, pacer.on_timer)
         loop.add_reader(self._epoll.fileno(), self._turn)
@@ -103,20 +95,25 @@ class Poller:
     def _turn(self) -> None:
         now_ns = clock.monotonic_ns
         pacer, handlers, intake, poll = self._pacer, self._handlers, self.intake, self._epoll.poll
+        gathering = self.gathering
         now = woke = now_ns()
         until = now + self._linger_ns
-        wait_s = 0.0
+        # What comes densely is waited for from the start, lest each turn begin with a look that finds one piece.
+        wait_s = self._linger_ns / 1e9 if gathering.dense and pacer.due_ns - now > pacer.lead_ns else 0.0
         near = False
         while True:
-            gathers = wait_s > 0 and self._dense and self._may_gather(now)
-            if gathers:
-                time.sleep(GATHER_NS / 1e9)
+            gather_ns = gathering.wait_ns(now, pacer.due_ns - pacer.lead_ns - now) if wait_s else 0
+            if gather_ns:
+                time.sleep(gather_ns / 1e9)
                 now = now_ns()
             asked_ns = now
             events = poll(wait_s, EVENTS_A_TURN)
             if wait_s:
                 now = woke = now_ns()
-                self._dense = len(events) > 1 if gathers else now - asked_ns < GATHER_NS // 2
+                if gather_ns:
+                    gathering.gathered(len(events))
+                else:
+                    gathering.watched(now - asked_ns)
                 if now - asked_ns > DOZE_NS:
                     asked_ns = now
                     events = poll(0.0, EVENTS_A_TURN)
@@ -142,23 +139,21 @@ class Poller:
             near = pacer.due_ns - now <= pacer.lead_ns
             if near:
                 wait_s = 0.0
-            self._wakes += 1
-            if not self._wakes & LAG_SAMPLE:
+            self.looks += 1
+            if not self.looks & LAG_SAMPLE:
                 self._lags_ns.append(now - woke)
             woke = now
             # An arrival that is near is seen out, but arrivals without end must not keep the loop from its turn.
             if now >= until + pacer.lead_ns or (not near and (now >= until or not events)):
                 break
         # The timer of an arrival that is near has fired already: if this turn was held up until its end, the next one must be asked for.
-        if near or (intake is not None and intake.queue and now - intake.queue[0].queued_ns >= HOLD_NS):
+        # What comes densely is not left for the loop to wait for, which would be woken by the first piece.
+        if (
+            near
+            or gathering.dense
+            or (intake is not None and intake.queue and now - intake.queue[0].queued_ns >= HOLD_NS)
+        ):
             self.wake()
-
-    def _may_gather(self, now_ns: int) -> bool:
-        """Only where the kernel keeps the time meanwhile. Twice as long is left until the next arrival, because a sleep may take
-        longer than it was asked to."""
-        if not clock.KERNEL_STAMPS or now_ns - self.shared_ns <= CALM_NS:
-            return False
-        return self._pacer.due_ns - self._pacer.lead_ns - now_ns > 2 * GATHER_NS
 
     def close(self) -> None:
         self._loop.remove_reader(self._epoll.fileno())

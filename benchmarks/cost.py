@@ -1,7 +1,7 @@
 """What does a token cost the client? CPU µs (user + system), everything decoded and recorded, one token a segment, paced.
 
-The socket transport, the aiohttp transport and a bare C epoll reader (``native/reader.c``) take turns against the simulator with fixed
-TTFT 50 ms and ITL 10 ms; the order is reversed in every other round, and figures are medians over rounds.
+The socket transport, the aiohttp transport, a bare C epoll reader (``native/reader.c``) and the same in bare Python (``bare_reader.py``) take
+turns against the simulator with fixed TTFT 50 ms and ITL 10 ms; the order is reversed in every other round, and figures are medians over rounds.
 
 CPU is that of all client processes (coordinator, workers, their threads) between the first and the last token, from samples of
 the process tree twenty times a second; nothing is subtracted. The worker's share alone is the slope of its own health rows. What workers
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from pathlib import Path
 
 from benchmarks import harness
@@ -19,7 +20,7 @@ from benchmarks.accuracy import ITL, OUTPUT_TOKENS, TTFT
 from benchmarks.cpu import Sample, cpu_between
 from benchmarks.processes import BenchmarkError, closed_loop, native, openloop, simulator
 
-C_READER = "C reader"
+C_READER, BARE_PYTHON = "C reader", "bare Python"
 
 _TOKENS = "SELECT count(*) AS tokens, min(t_ns) AS first_ns, max(t_ns) AS last_ns FROM '{run}/tokens.parquet'"
 _WORKERS = """
@@ -30,13 +31,14 @@ _WORKERS = """
 """
 
 
-def of_reader(streams: int, seconds: float) -> harness.Row:
-    """One run of the C reader; it reads its own CPU at the first arrival and at the last token."""
+def of_reader(streams: int, seconds: float, client: str = C_READER) -> harness.Row:
+    """One run of a bare reader; it reads its own CPU at the first arrival and at the last token."""
     with simulator(None, ttft=TTFT, itl=ITL, jitter=0) as server:
-        words = [str(native("reader")), str(server["port"]), str(streams), f"{seconds:g}", str(OUTPUT_TOKENS)]
+        words = [str(native("reader"))] if client == C_READER else [sys.executable, "-m", "benchmarks.bare_reader"]
+        words += [str(server["port"]), str(streams), f"{seconds:g}", str(OUTPUT_TOKENS)]
         done = subprocess.run(words, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise BenchmarkError(f"the C reader ended with {done.returncode}: {done.stderr}")
+        raise BenchmarkError(f"the {client} ended with {done.returncode}: {done.stderr}")
     said = json.loads(done.stdout)
     return {
         "us_per_token": said["cpu_s"] * 1e6 / said["tokens"],
@@ -102,7 +104,7 @@ def measure() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
     made = harness.machine()
-    clients = [options.transports[0], C_READER, *options.transports[1:]]
+    clients = [options.transports[0], C_READER, *options.transports[1:], BARE_PYTHON]
     rows = []
     with harness.folder(options) as folder:
         for streams in options.streams:
@@ -110,8 +112,8 @@ def measure() -> None:
             for n in range(options.rounds):
                 for client in clients if n % 2 == 0 else reversed(clients):
                     rounds[client].append(
-                        of_reader(streams, options.seconds)
-                        if client == C_READER
+                        of_reader(streams, options.seconds, client)
+                        if client in (C_READER, BARE_PYTHON)
                         else of_openloop(folder, client, streams, options.seconds, f"cost-{client}-{streams}-{n}")
                     )
             rows += [summary(streams, c, rounds[c], rounds[C_READER]) for c in clients]

@@ -18,7 +18,8 @@ _OF_LOAD = ("concurrency", "rate", "duration", "requests", "input_tokens", "outp
 
 
 def asked(form: Submission, settings: Settings, prompts: Path | None) -> dict[str, Any]:
-    """``shipped``, ``text`` or ``object`` (JSON) with ``base``, ``flags`` and ``sets``. ``prompts``: the file of the form's own. Raises ScenarioError where the form contradicts itself."""
+    """``shipped``, ``text`` or ``object`` (JSON) with ``base``, ``flags`` and ``sets``. ``prompts``: the file of the form's own. Raises
+    ScenarioError where the form contradicts itself."""
     written = _written(form, settings.limits.scenario_bytes)
     flags = {name: _flag(value) for name in (*_OF_TARGET, *_OF_LOAD) if (value := getattr(form, name)) is not None}
     sets = [f"{path}={json.dumps(value)}" for path, value in form.overrides.items()]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from generator import clock
-from generator.transport.gathering import CALM_NS, LONG_CALM_NS, LONG_NS, SHORT_NS, Gathering
+from generator.transport.gathering import CALM_NS, LONG_CALM_NS, LONG_NS, SHORT_NS, WINDOW_NS, Gathering
 
 NOW = 10**12
 FAR = 10**10
@@ -16,7 +16,8 @@ FAR = 10**10
 
 def dense() -> Gathering:
     gathering = Gathering()
-    gathering.watched(1)
+    gathering.came(0, NOW - WINDOW_NS)
+    gathering.came(100, NOW)
     return gathering
 
 
@@ -33,18 +34,18 @@ def test_what_comes_thinly_does_not_wait() -> None:
     assert Gathering().wait_ns(NOW, FAR) == 0
     gathering = dense()
     assert gathering.wait_ns(NOW, FAR) == LONG_NS
-    gathering.watched(SHORT_NS)
+    gathering.came(0, NOW + WINDOW_NS)
     assert gathering.wait_ns(NOW, FAR) == 0
 
 
-def test_waiting_that_finds_one_piece_at_a_time_is_given_up() -> None:
-    """One wake-up that finds one is chance; the next many are not."""
-    gathering = dense()
-    gathering.gathered(1)
-    assert gathering.wait_ns(NOW, FAR)
-    for _ in range(20):
-        gathering.gathered(1)
-    assert not gathering.wait_ns(NOW, FAR)
+@pytest.mark.parametrize(("gap_ns", "waits"), [(SHORT_NS // 2, True), (SHORT_NS, False)])
+def test_the_rate_counts_and_not_the_burst(gap_ns: int, waits: bool) -> None:
+    """Bursts of five are dense if they come as often as single pieces would have to."""
+    for burst in (1, 5):
+        gathering = Gathering()
+        for n in range(200):
+            gathering.came(burst, NOW + n * burst * gap_ns)
+        assert bool(gathering.wait_ns(NOW, FAR)) == waits, burst
 
 
 def test_nothing_waits_without_stamps(monkeypatch: pytest.MonkeyPatch) -> None:

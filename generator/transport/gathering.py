@@ -25,24 +25,26 @@ CALM_NS = 20_000_000
 LONG_CALM_NS = 10 * CALM_NS
 """And so long nothing waits for longer than ``SHORT_NS``."""
 
-_WORTH = 1.2
-"""Pieces that a wake-up must find on average."""
+WINDOW_NS = 5_000_000
+"""Over so long it is counted how densely pieces come: a burst of a few is not dense, and what frees a slot may be its last."""
 
-_WEIGHT = 0.25  # of the newest wake-up in that average
+WORTH = 1.2
+"""Pieces that come within ``SHORT_NS`` on average, from which on it is worth to wait."""
 
 
 class Gathering:
     """``shared_ns``: told by whoever reads, when it last found several pieces of one answer in a read. ``ending``: how many answers are
     about to end, counted up by whoever reads."""
 
-    __slots__ = ("_found", "_patient", "dense", "ending", "shared_ns")
+    __slots__ = ("_patient", "_pieces", "_since_ns", "dense", "ending", "shared_ns")
 
     def __init__(self) -> None:
         self.shared_ns = 0
         self.ending = 0
         self._patient = True
         self.dense = False
-        self._found = 0.0
+        self._pieces = 0
+        self._since_ns = 0
 
     def wait_ns(self, now_ns: int, room_ns: int) -> int:
         """How long to wait now, with ``room_ns`` left until an arrival wants to be sent; 0 for not at all. Twice as long must be left,
@@ -54,15 +56,14 @@ class Gathering:
             return LONG_NS
         return SHORT_NS if room_ns > 2 * SHORT_NS else 0
 
-    def gathered(self, found: int) -> None:
-        """So many pieces were there after a wait."""
-        self._found += _WEIGHT * (found - self._found)
-        self.dense = self._found > _WORTH
-
-    def watched(self, waited_ns: int) -> None:
-        """Without a wait the next piece came after ``waited_ns``."""
-        self.dense = waited_ns < SHORT_NS // 2
-        self._found = 2.0  # until gathering has told better
+    def came(self, pieces: int, now_ns: int) -> None:
+        """So many pieces were found by a look that began or ended at ``now_ns``."""
+        self._pieces += pieces
+        age_ns = now_ns - self._since_ns
+        if age_ns >= WINDOW_NS:
+            self.dense = self._pieces * SHORT_NS >= WORTH * age_ns
+            self._pieces = 0
+            self._since_ns = now_ns
 
     def left(self, stream: Stream) -> None:
         """An answer is over, however it ended. A probe may end when it likes, and what was cut ended when openloop liked."""

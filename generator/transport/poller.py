@@ -110,13 +110,10 @@ class Poller:
             events = poll(wait_s, EVENTS_A_TURN)
             if wait_s:
                 now = woke = now_ns()
-                if gather_ns:
-                    gathering.gathered(len(events))
-                else:
-                    gathering.watched(now - asked_ns)
                 if now - asked_ns > DOZE_NS:
                     asked_ns = now
                     events = poll(0.0, EVENTS_A_TURN)
+            gathering.came(len(events), now)
             if now >= pacer.due_ns:
                 pacer.fire()
                 near = False

@@ -15,7 +15,7 @@ from generator import clock
 from generator.pacer import LEAD_NS, NEVER, Pacer
 from generator.transport import poller as poller_module
 from generator.transport.gathering import LONG_NS, SHORT_NS
-from generator.transport.poller import READ, Poller
+from generator.transport.poller import LINGER_NS, READ, Poller
 
 
 class Pipes:
@@ -36,10 +36,12 @@ def pipes() -> Iterator[Pipes]:
         os.close(fd)
 
 
-def run(work: Callable[[Poller, Pacer], Coroutine[Any, Any, None]], lead_ns: int = 0) -> None:
+def run(
+    work: Callable[[Poller, Pacer], Coroutine[Any, Any, None]], lead_ns: int = 0, linger_ns: int = LINGER_NS
+) -> None:
     async def main() -> None:
         pacer = Pacer(lead_ns)
-        poller = Poller(asyncio.get_running_loop(), pacer)
+        poller = Poller(asyncio.get_running_loop(), pacer, linger_ns)
         await asyncio.wait_for(work(poller, pacer), 20)
         poller.close()
         pacer.timer.close()
@@ -294,6 +296,20 @@ def test_the_poller_rests_when_dense_traffic_ends(pipes: Pipes) -> None:
         assert poller.looks - before < 10
 
     run(work)
+
+
+def test_a_poller_that_does_not_linger_does_not_spin(pipes: Pipes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beside another transport the loop waits, however densely arrivals are due: it has work of its own."""
+
+    async def work(poller: Poller, _: Pacer) -> None:
+        monkeypatch.setattr(type(poller.gathering), "came", lambda self, *_: setattr(self, "dense", True))
+        read, write = pipes.pair()
+        poller.add(read, READ, lambda _: os.read(read, 1))
+        os.write(write, b"x")
+        await asyncio.sleep(0.1)
+        assert 0 < poller.looks < 10
+
+    run(work, linger_ns=0)
 
 
 def test_what_comes_now_and_then_is_read_at_once(pipes: Pipes, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from analysis.differences.laws import NORMAL_95
+
 Row = dict[str, Any]
 
 TREND = {
@@ -17,8 +19,6 @@ TREND = {
 
 RATES = ("goodput_rps", "output_tokens_per_s", "requests_per_s", "success_rate", "attainment")
 METRICS = (*TREND, *RATES, "cost_usd")
-
-_NORMAL_975 = 1.96
 
 
 def of_report(report: Row) -> tuple[Row, list[Row]]:
@@ -74,7 +74,7 @@ def _share_of(step: Row, metric: str) -> tuple[float | None, float | None]:
         return low, high
     if metric != "goodput_rps" or not share or low is None or high is None:
         return None, None
-    drawn = _NORMAL_975 * _gap_cv(step) / math.sqrt(step["requests"])
+    drawn = NORMAL_95 * _gap_cv(step) / math.sqrt(step["requests"])
     below, above = (math.hypot((end - share) / share, drawn) for end in (low, high))
     return max(0.0, step[metric] * (1 - below)), step[metric] * (1 + above)
 

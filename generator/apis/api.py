@@ -84,8 +84,9 @@ kernel stamp on a read that did not fill its buffer."""
 class Decoder(Protocol):
     """Body bytes of one 2xx answer, as they were read, → token rows and an :class:`Answer`.
 
-    ``feed`` takes what was read since it was last called. It never raises on bytes: what is not the API's becomes ``answer.error_outcome = "stream_error"``. ``finish`` is called once, when the framing ended; it makes
-    the answer's counts final. Calling ``feed`` byte by byte or whole gives the same rows but for ``read_index``, ``t_ns`` and ``exact``.
+    ``feed`` takes what was read since it was last called. It never raises on bytes: what is not the API's becomes
+    ``answer.error_outcome = "stream_error"``. ``finish`` is called once, when the framing ended; it makes the answer's counts final.
+    Reads of a byte each or one of all give the same rows but for ``read_index``, ``t_ns`` and ``exact``.
     """
 
     answer: Answer

@@ -43,11 +43,11 @@ class ChoicesDecoder(EventDecoder):
 
     def _payload(self, choice: dict[str, Any], whole: bool) -> tuple[int | None, int]:
         """Kind and characters of what a choice carries, (None, 0) if nothing. ``whole``: of a document, not of a chunk."""
-        raise NotImplementedError
+        raise NotImplementedError  # each API's own
 
     def _place(self, choice: dict[str, Any]) -> Place:
         """Where the choice has its text, if that is all that it carries; else NOWHERE."""
-        raise NotImplementedError
+        raise NotImplementedError  # each API's own
 
     # -- what both share -----------------------------------------------------------------------------------------------
 

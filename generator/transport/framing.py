@@ -64,6 +64,7 @@ class Framing:
 
     def feed(self, data: bytes) -> None:
         """Raises httptools.HttpParserError."""
+        self.between_chunks = False
         self.parser.feed_data(data)
         # A size line that is not complete yet has not been told, but does not end so either.
         self.between_chunks = self._chunk_over and not self.complete and data.endswith(b"\r\n")

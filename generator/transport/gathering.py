@@ -57,7 +57,7 @@ class Gathering:
         return SHORT_NS if room_ns > 2 * SHORT_NS else 0
 
     def came(self, pieces: int, now_ns: int) -> None:
-        """So many pieces were found by a look that began or ended at ``now_ns``."""
+        """So many pieces were found by the look of ``now_ns``; looks that found none count, too."""
         self._pieces += pieces
         age_ns = now_ns - self._since_ns
         if age_ns >= WINDOW_NS:

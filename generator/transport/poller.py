@@ -43,7 +43,7 @@ Handler = Callable[[int], None]
 
 class Poller:
     """``add`` a descriptor with the function to call with its readiness mask. ``linger_ns`` 0 where the loop itself has work
-    that cannot wait, such as another transport's sockets. ``awake_ns`` counts what was spent looking out for an arrival that was
+    that cannot wait, such as another transport's sockets. ``looks`` counts those at the set, ``awake_ns`` counts what was spent looking out for an arrival that was
     near, which is CPU time but no work. ``quiet_ns``: what is read now arrived later than that."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, pacer: Pacer, linger_ns: int = LINGER_NS) -> None:
@@ -147,7 +147,7 @@ class Poller:
         # What comes densely is not left for the loop to wait for, which would be woken by the first piece.
         if (
             near
-            or gathering.dense
+            or (gathering.dense and self._linger_ns)  # one that does not linger would come back at once, and again
             or (intake is not None and intake.queue and now - intake.queue[0].queued_ns >= HOLD_NS)
         ):
             self.wake()

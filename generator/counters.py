@@ -93,5 +93,5 @@ class Counters:
 
     def ttft_histogram(self) -> list[int]:
         """Counts by bin, all workers together."""
-        first = len(NAMES)
-        return [sum(self.table[w * WIDTH + first + b] for w in range(self.workers)) for b in range(TTFT_BINS)]
+        each = [self.row(w)[len(NAMES) :].tolist() for w in range(self.workers)]
+        return [sum(counts) for counts in zip(*each, strict=True)]

@@ -66,14 +66,28 @@ def test_which_stamps_are_exact(pieces: tuple[bytes, ...], exact: list[int]) -> 
     ("pieces", "shared"),
     [
         ((CHUNKED_HEAD, chunked(ONE), chunked(TWO), chunked(END), b"0\r\n\r\n"), False),
-        ((CHUNKED_HEAD, chunked(ONE) + chunked(TWO), chunked(END) + b"0\r\n\r\n"), True),
+        ((CHUNKED_HEAD, chunked(ONE) + chunked(TWO), chunked(END) + b"0\r\n\r\n"), False),
+        ((CHUNKED_HEAD + chunked(ONE) + chunked(ONE), chunked(TWO), chunked(END) + b"0\r\n\r\n"), False),
+        ((CHUNKED_HEAD, chunked(ONE) * 6, chunked(END) + b"0\r\n\r\n"), True),
+        ((CHUNKED_HEAD, chunked(ONE), chunked(TWO) * 2, chunked(END) + b"0\r\n\r\n"), True),
         ((CHUNKED_HEAD, chunked(ONE), chunked(TWO) + chunked(END) + b"0\r\n\r\n"), False),
         ((CHUNKED_HEAD, chunked(ONE), chunked(TWO) * 4 + chunked(END) + b"0\r\n\r\n"), True),
     ],
-    ids=["apart", "tokens together", "the end together", "tokens together with the end"],
+    ids=[
+        "apart",
+        "the start together",
+        "the start with the head",
+        "tokens together from the start",
+        "tokens together",
+        "the end together",
+        "tokens together with the end",
+    ],
 )
-def test_tokens_that_share_a_read_say_so_but_an_end_does_not(pieces: tuple[bytes, ...], shared: bool) -> None:
-    """Tokens closer than reads forbid to gather what comes; finish reason, usage and [DONE] follow any last token at once."""
+def test_tokens_that_share_a_read_say_so_but_a_start_or_an_end_does_not(
+    pieces: tuple[bytes, ...], shared: bool
+) -> None:
+    """Tokens closer than reads forbid to gather what comes; whose words they are comes with any first token, finish reason, usage and
+    [DONE] follow any last one at once."""
 
     async def play(site: Site, visit: Visit) -> None:
         await apart(site.wiring, visit, *pieces)

@@ -116,6 +116,8 @@ def _allowance(found: dict[bytes, str], families: tuple[Family, ...]) -> tuple[i
     that is not above zero speaks of no allowance.
     """
     for limit, remaining, reset in families:
+        if limit not in found and remaining not in found and reset not in found:
+            continue
         told = found.get(limit)
         most = _integer(_number(told or ""))
         left = _integer(_number(found.get(remaining, "")))
@@ -130,6 +132,8 @@ def _integer(value: float | None) -> int | None:
 
 def _number(text: str) -> float | None:
     """A finite number that is not negative."""
+    if not text:
+        return None  # most headers are not there, and an exception for each would cost more than all the rest
     try:
         value = float(text)
     except ValueError:

@@ -18,7 +18,7 @@ from generator import clock
 from generator.stream import HEADERS, Stream
 from generator.transport.framing import LONGEST, SIZE_LINES, Framing
 from generator.transport.intake import STREAM_BYTES
-from generator.transport.poller import END_PIECES, READ, WRITE
+from generator.transport.poller import READ, WRITE
 from generator.transport.tls import TlsSession
 
 if TYPE_CHECKING:
@@ -279,8 +279,7 @@ class Connection:
             poller = self._transport.poller
             stream.merged_read = stream.reads
             stream.merged_after_ns = poller.quiet_ns
-            if not framing.complete or len(bodies) > END_PIECES:
-                poller.gathering.shared_ns = t_ns
+            poller.gathering.together(len(bodies), stream.reads, framing.complete, t_ns)
         bodies.clear()
         return payload, certain and framing.ends_with(data, payload)
 

@@ -2,8 +2,8 @@
 
 The kernel stamps what arrives meanwhile, so no stamp is worse for it. What can suffer is told apart:
 
-- Two pieces of one answer that share a read leave the first with an interval for a stamp. Where that happens, nothing waits
-  for a while.
+- Two pieces of one answer that share a read leave the first with an interval for a stamp. Where that happens other than at an
+  answer's start or end, nothing waits for a while.
 - An answer's last token often shares its read with the answer's end, and a closed loop's slot is free only when the end is seen. So the
   wait is short, unless every answer so far ended where it was expected to and none is about to: then it may be twice as long.
 """
@@ -31,10 +31,18 @@ WINDOW_NS = 5_000_000
 WORTH = 1.2
 """Pieces that come within ``SHORT_NS`` on average, from which on it is worth to wait."""
 
+START_READS = 2
+START_PIECES = 5
+"""The start of an answer comes in so many pieces at once (who speaks, a block that opens, the first token), in its first read or, behind
+the head, its second."""
+
+END_PIECES = 4
+"""Its end in so many: the last token, the finish reason, usage, [DONE]. Neither says how far apart tokens are."""
+
 
 class Gathering:
-    """``shared_ns``: told by whoever reads, when it last found several pieces of one answer in a read. ``ending``: how many answers are
-    about to end, counted up by whoever reads."""
+    """``shared_ns``: when pieces of one answer last came closer than they were read. ``ending``: how many answers are about to end,
+    counted up by whoever reads."""
 
     __slots__ = ("_patient", "_pieces", "_since_ns", "dense", "ending", "shared_ns")
 
@@ -64,6 +72,11 @@ class Gathering:
             self.dense = self._pieces * SHORT_NS >= WORTH * age_ns
             self._pieces = 0
             self._since_ns = now_ns
+
+    def together(self, pieces: int, reads: int, complete: bool, now_ns: int) -> None:
+        """A read had several pieces of an answer in it, of which ``reads`` reads came before. ``complete``: it is the last."""
+        if pieces > (START_PIECES if reads < START_READS else END_PIECES if complete else 1):
+            self.shared_ns = now_ns
 
     def left(self, stream: Stream) -> None:
         """An answer is over, however it ended. A probe may end when it likes, and what was cut ended when openloop liked."""

@@ -32,9 +32,6 @@ DOZE_NS = 300_000
 MARGIN_NS = 500_000
 """The kernel stamps a segment before the socket counts as ready; so late the rest of its way may be."""
 
-END_PIECES = 4
-"""The end of an answer comes in so many pieces at once (last token, finish reason, usage, [DONE]), however far apart its tokens were."""
-
 LAG_SAMPLE = 15
 """Every sixteenth wake-up is asked how long it kept readiness waiting."""
 

@@ -44,21 +44,36 @@ ERROR_BODY_BYTES = 65_536
 _WINDOW_BITS = {"gzip": 31, "x-gzip": 31, "deflate": 15}
 
 
-class Stream:
+class _EachRead:
+    """What each read looks at, side by side in memory: after a wait every line of the cache that it touches has to be fetched again, and slots
+    lie in the order of their names, a base's first."""
+
+    __slots__ = (
+        "bytes_received",
+        "decoder",
+        "inflate",
+        "last_byte_ns",
+        "last_reads",
+        "most_bytes",
+        "pending_bytes",
+        "queued_ns",
+        "reads",
+        "state",
+    )
+
+
+class Stream(_EachRead):
     """All that is known of one request. Fields are facts; ``None`` is "did not happen"."""
 
     __slots__ = (
         "answer",
         "arrival",
-        "bytes_received",
         "bytes_sent",
         "call",
         "cancel",
-        "chunks",
         "connected_ns",
         "connection",
         "connection_id",
-        "decoder",
         "done_ns",
         "encoded",
         "error_body",
@@ -68,24 +83,18 @@ class Stream:
         "headers",
         "headers_ns",
         "in_flight",
-        "inflate",
         "inflated_bytes",
         "intake",
         "issued_ns",
         "keep_text",
-        "last_byte_ns",
         "last_read_before_ns",
-        "last_reads",
         "limits",
         "merged_after_ns",
         "merged_read",
         "near_end",
         "pending",
-        "pending_bytes",
         "phase",
         "prompt",
-        "queued_ns",
-        "reads",
         "remote_addr",
         "request_id",
         "resent",
@@ -94,7 +103,6 @@ class Stream:
         "sent_ns",
         "slot",
         "stamp_source",
-        "state",
         "status",
         "step",
         "step_id",
@@ -153,8 +161,8 @@ class Stream:
         self.near_end = False  # it was seen to be about to end
         self.bytes_sent = 0
         self.bytes_received = 0
+        self.most_bytes = target.max_response_bytes
         self.in_flight = 0
-        self.chunks: list[tuple[bytes, int, bool, int]] = []  # see take_in
         self.pending: list[Read] = []
         self.pending_bytes = 0
         self.queued_ns = 0  # since when it is in the intake's queue; 0 when it is not
@@ -203,28 +211,19 @@ class Stream:
             self.queued_ns = t_ns
             self.intake.queue.append(self)
 
-    def take_in(self) -> None:
-        """Do for all of ``chunks`` what :meth:`body` does for one read, and count them. A transport may leave reads there (payload,
-        stamp, whether that is certain, bytes with the framing), because a visit for several costs little more than one for each."""
-        reads, last_byte_ns = self.reads, self.last_byte_ns
-        received = held = 0
-        for payload, t_ns, certain, size in self.chunks:
-            self.pending.append((payload, t_ns, reads, certain))
-            reads += 1
-            received += size
-            held += len(payload)
-            last_byte_ns = t_ns
-        self.reads, self.last_byte_ns = reads, last_byte_ns
-        self.bytes_received += received
-        self.pending_bytes += held
-        self.chunks.clear()
-
-    @property
-    def undecoded_bytes(self) -> int:
-        held = self.pending_bytes
-        for chunk in self.chunks:  # a generator would cost three times as much, for each stream in each second
-            held += len(chunk[0])
-        return held
+    def chunk(self, data: bytes, at: int, t_ns: int, certain: bool) -> bool:
+        """As :meth:`body`, of a read that is one chunk of HTTP/1.1, whose payload is ``data[at:-2]``. False if it is understood already
+        and nothing of it is held: to fit the template costs less than to keep what is read, and to find it again when it is cold."""
+        decoder = self.decoder
+        if (
+            not self.queued_ns
+            and decoder is not None
+            and self.inflate is None
+            and decoder.take(data, at, t_ns, self.reads, certain)
+        ):
+            return False
+        self.body(data[at:-2], t_ns, certain)
+        return True
 
     def ended(self, t_ns: int) -> None:
         """The framing ended cleanly."""
@@ -250,8 +249,6 @@ class Stream:
 
     def decode(self) -> int:
         """Understand all that is queued; the bytes that it took. Called by the intake only."""
-        if self.chunks:
-            self.take_in()
         pending, size = self.pending, self.pending_bytes
         self.pending = []
         self.pending_bytes = 0
@@ -308,8 +305,6 @@ class Stream:
         return None
 
     def _leave(self, t_ns: int) -> None:
-        if self.chunks:
-            self.take_in()
         self.done_ns = t_ns
         self.connection = None
         self.intake.left(self)
@@ -332,12 +327,12 @@ class Stream:
     def _feed_inflated(self, decoder: Decoder, pending: list[Read]) -> None:
         for payload, t_ns, read_index, certain in pending:
             try:
-                plain = self.inflate.decompress(payload, self.target.max_response_bytes)
+                plain = self.inflate.decompress(payload, self.most_bytes)
             except (zlib.error, ValueError) as e:
                 self.intake.give_up(self, "stream_error", "content_encoding", str(e))
                 return
             self.inflated_bytes += len(plain)
-            if self.inflate.unconsumed_tail or self.inflated_bytes > self.target.max_response_bytes:
+            if self.inflate.unconsumed_tail or self.inflated_bytes > self.most_bytes:
                 self.intake.give_up(self, "stream_error", "response_too_large", "inflated beyond max_response_bytes")
                 return
             if plain:

@@ -281,6 +281,7 @@ class Worker:
             self._desk.sweep(now_ns)
         if queue:
             self._poller.wake()  # held bytes become due although no socket may be ready
+        self._row[INDEX["tokens"]] = self._ledger.tokens
         self._ledger.breathe(now_ns)
         self._garbage.breathe(now_ns, idle=not queue or now_ns - queue[0].queued_ns < HOLD_NS)
         self._loop.call_later(min(BREATHE_S, self._desk.sweep_s), self._breathe)
@@ -294,6 +295,7 @@ class Worker:
     def _health_row(self) -> tuple[Any, ...]:
         transports = list(self._desk.transports.values())
         lags = [lag for t in transports for lag in t.take_read_lags_ns()]
+        self._row[INDEX["tokens"]] = self._ledger.tokens
         return health_row(
             self._run.run_id,
             self._id,
@@ -306,7 +308,7 @@ class Worker:
             awake_ns=self._poller.awake_ns,
             process_stamps=sum(t.process_stamps for t in transports),
             reads=sum(t.reads for t in transports),
-            undecoded_bytes=sum(s.undecoded_bytes for s in self._desk.in_flight),
+            undecoded_bytes=sum(s.pending_bytes for s in self._desk.in_flight),
         )
 
 

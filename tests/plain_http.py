@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import chat
+
 from generator.apis.api import Answer
 from generator.apis.http_json import HttpJson
 from generator.job import Http
-from generator.rows import TOKEN
 
 GOLDEN = Path(__file__).parent / "golden" / "http_json"
 SSE, LINES, JSON = "text/event-stream", "application/x-ndjson", "application/json"
@@ -18,13 +19,8 @@ TYPES = {".sse": SSE, ".ndjson": LINES, ".json": JSON}
 def run(
     spec: Http, reads: list[bytes], content_type: str = SSE, certain: bool = True, keep_text: bool = False
 ) -> tuple[list[tuple[Any, ...]], Answer]:
-    """Rows as the fields of rows.TOKEN, reads stamped 1000, 1001, …"""
-    rows: list[bytes] = []
-    decoder = HttpJson(spec).decoder(42, content_type, rows.append, keep_text)
-    for n, payload in enumerate(reads):
-        decoder.feed([(payload, 1000 + n, n, certain)])
-    answer = decoder.finish()  # which may make the last row
-    return [TOKEN.unpack(row) for row in rows], answer
+    """See :func:`chat.run`."""
+    return chat.run(reads, content_type, certain, HttpJson(spec), keep_text)
 
 
 def meaning(spec: Http, reads: list[bytes], content_type: str = SSE, keep_text: bool = False) -> tuple[Any, ...]:

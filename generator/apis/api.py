@@ -84,12 +84,15 @@ kernel stamp on a read that did not fill its buffer."""
 class Decoder(Protocol):
     """Body bytes of one 2xx answer, as they were read, → token rows and an :class:`Answer`.
 
-    ``feed`` takes what was read since it was last called. It never raises on bytes: what is not the API's becomes
+    ``feed`` takes what was read since it was last called, ``take`` one read that is a chunk of HTTP/1.1 (payload ``data[at:-2]``): if it is
+    another event of the kind that came most, it becomes a row; otherwise nothing is done and the answer is False. ``feed`` never raises on bytes: what is not the API's becomes
     ``answer.error_outcome = "stream_error"``. ``finish`` is called once, when the framing ended; it makes the answer's counts final.
     Reads of a byte each or one of all give the same rows but for ``read_index``, ``t_ns`` and ``exact``.
     """
 
     answer: Answer
+
+    def take(self, data: bytes, at: int, t_ns: int, read_index: int, certain: bool) -> bool: ...
 
     def feed(self, reads: Sequence[Read]) -> None: ...
 

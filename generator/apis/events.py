@@ -26,9 +26,6 @@ _BLANK = b" \t\r\n\xef\xbb\xbf"
 _LEARN_TRIES = 4
 _WORTH_HITS = 8
 
-# A read that is longer than a template and this holds several events, or is not worth a short cut.
-_TEXT_BYTES = 256
-
 _pack = TOKEN.pack
 
 
@@ -42,19 +39,18 @@ class EventDecoder:
     """Whether events may end in blanks of varying number."""
 
     __slots__ = (
+        "_chunk_after",
+        "_chunk_stop",
         "_content_type",
         "_document",
-        "_hits",
         "_kind",
+        "_learned_at",
         "_name",
         "_over",
         "_parser",
         "_read",
-        "_read_after",
         "_read_before",
-        "_read_most",
         "_read_start",
-        "_read_stop",
         "_request_id",
         "_sink",
         "_sniffed",
@@ -79,7 +75,7 @@ class EventDecoder:
         self._name = b""  # of the events that the template is for
         self._set(NO_TEMPLATE)
         self._kind = CONTENT
-        self._hits = 0
+        self._learned_at = 0  # row
         self._tries = _LEARN_TRIES
 
     # -- what an API adds ----------------------------------------------------------------------------------------------
@@ -98,29 +94,30 @@ class EventDecoder:
 
     # -- what all share ------------------------------------------------------------------------------------------------
 
+    def take(self, data: bytes, at: int, t_ns: int, read_index: int, certain: bool) -> bool:
+        if not (data.startswith(self._read_before, at) and data.endswith(self._chunk_after)):
+            return False
+        if not self._parser.idle or self._over or len(data) > EVENT_BYTES:
+            return False
+        try:
+            text: Any = self._read(data[at + self._read_start : self._chunk_stop])
+        except ValueError:
+            return False
+        if text.__class__ is not str or not text:
+            return False
+        # Most tokens end here. It is _row written out, for a call costs as much as all that it does.
+        answer = self.answer
+        row = answer.rows
+        answer.rows = row + 1
+        answer.last_row_ns = t_ns
+        self._sink(_pack(self._request_id, t_ns, row, read_index, len(text), UNKNOWN, self._kind, certain))
+        return True
+
     def feed(self, reads: Sequence[Read]) -> None:
-        parser, answer, sink, request_id = self._parser, self.answer, self._sink, self._request_id
-        before, after, most = self._read_before, self._read_after, self._read_most
-        start, stop, read = self._read_start, self._read_stop, self._read
-        for payload, t_ns, read_index, certain in () if self._over else reads:
-            if payload.startswith(before) and payload.endswith(after) and parser.idle and len(payload) <= most:
-                try:
-                    text: Any = read(payload[start:stop])
-                except ValueError:
-                    text = None
-                if text.__class__ is str and text:
-                    # Most tokens end here. It is _row written out, for a call costs as much as all that it does.
-                    row = answer.rows
-                    answer.rows = row + 1
-                    answer.last_row_ns = t_ns
-                    self._hits += 1
-                    sink(_pack(request_id, t_ns, row, read_index, len(text), UNKNOWN, self._kind, certain))
-                    continue
-            self._feed(payload, t_ns, read_index, certain)
+        for payload, t_ns, read_index, certain in reads:
             if self._over:
                 return
-            before, after, most = self._read_before, self._read_after, self._read_most
-            start, stop, read = self._read_start, self._read_stop, self._read
+            self._feed(payload, t_ns, read_index, certain)
 
     def _feed(self, payload: bytes, t_ns: int, read_index: int, certain: bool) -> None:
         """One read, whatever is in it."""
@@ -139,7 +136,6 @@ class EventDecoder:
         for data, end, name in parser.feed(payload):
             text = fit(data, template) if template is not NO_TEMPLATE and name == named else ""
             if text:
-                self._hits += 1
                 if keeping:
                     self._keep(self._kind, text)
                 self._row(self._kind, len(text), UNKNOWN, t_ns, read_index, certain and end == size)
@@ -173,7 +169,6 @@ class EventDecoder:
                     row = answer.rows
                     answer.rows = row + 1
                     answer.last_row_ns = t_ns
-                    self._hits += 1
                     exact = certain and end == size
                     sink(_pack(self._request_id, t_ns, row, read_index, len(text), UNKNOWN, self._kind, exact))
                     continue
@@ -267,10 +262,10 @@ class EventDecoder:
         """Makes this event, whose only payload ``read`` takes out of it, the template of those to come. An empty ``text``: it cannot
         be one, and neither did the template of before serve it.
         """
-        if self._hits >= _WORTH_HITS:
+        if self.answer.rows - self._learned_at > _WORTH_HITS:
             self._tries = _LEARN_TRIES
         self._forget()
-        self._hits = 0
+        self._learned_at = self.answer.rows
         if not self._tries or not text or b"\n" in data:
             return  # data of several lines is one event, but its bytes in a read are not those of the data
         self._tries -= 1
@@ -288,10 +283,9 @@ class EventDecoder:
             template = NO_TEMPLATE  # texts are kept on the longer way
         head = b"event: %b\ndata: " % self._name if self._name else b"data: "
         self._read_before = head + template.before
-        self._read_after = template.after + b"\n\n"
         self._read_start = len(head) + template.start
-        self._read_stop = template.stop - 2
-        self._read_most = min(EVENT_BYTES, len(self._read_before) + len(self._read_after) + _TEXT_BYTES)
+        self._chunk_after = template.after + b"\n\n\r\n"
+        self._chunk_stop = template.stop - 4
         self._read = template.read
 
     def _fail(self, failure: Failure) -> None:

@@ -253,6 +253,6 @@ class LinesDecoder(EventsDecoder):
     def _set(self, template: Template) -> None:
         super()._set(template)
         self._read_before = template.before
-        self._read_after = template.after + b"\n"
         self._read_start = template.start
-        self._read_stop = template.stop - 1
+        self._chunk_after = template.after + b"\n\r\n"
+        self._chunk_stop = template.stop - 3

@@ -18,6 +18,7 @@ import orjson
 
 from generator import clock
 from generator.job import Plan
+from generator.rows import TOKEN
 from generator.run_dir import RunDir
 
 FRAME = struct.Struct("<cI")
@@ -40,6 +41,7 @@ class Ledger:
     def __init__(self, on_trouble: Callable[[str], None]) -> None:
         self._on_trouble = on_trouble
         self._tokens = bytearray()
+        self._handed_tokens = 0
         self._requests: list[Row] = []
         self._texts: list[Row] = []
         self._handed_ns = 0
@@ -71,6 +73,11 @@ class Ledger:
         await self._process.stdout.readline()
         self._listening = asyncio.create_task(self._listen(self._process.stdout))
 
+    @property
+    def tokens(self) -> int:
+        """Token rows taken so far."""
+        return self._handed_tokens + len(self._tokens) // TOKEN.size
+
     def request(self, row: Row) -> None:
         """One row of ``requests``, in the schema's order."""
         self._requests.append(row)
@@ -93,6 +100,7 @@ class Ledger:
         self._handed_ns = now_ns
         if self._tokens:
             self._hand_over(TOKENS, bytes(self._tokens))
+            self._handed_tokens = self.tokens
             self._tokens.clear()
         if self._texts:
             self._hand_over(TEXTS, marshal.dumps(self._texts))

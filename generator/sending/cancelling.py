@@ -119,7 +119,7 @@ class Cancelling:
                 return  # a send goes first; the rest are looked at next time, before those that were seen now
             stream = counted.popleft()
             assert stream.cancel is not None
-            if stream.pending or stream.chunks:
+            if stream.pending:
                 self._intake.relieve(stream)
             if stream.state >= ENDED:
                 continue

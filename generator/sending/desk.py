@@ -238,8 +238,7 @@ def expired(stream: Stream, now_ns: int) -> tuple[str, float] | None:
         return None
     if stream.decoder is None or stream.decoder.answer.last_row_ns is None:
         # A token may have been read that is not decoded yet.
-        age_s -= _HOLD_S if stream.pending or stream.chunks else 0.0
+        age_s -= _HOLD_S if stream.pending else 0.0
         return ("first_token", limits.first_token_s) if age_s > limits.first_token_s else None
-    last_ns = stream.chunks[-1][1] if stream.chunks else stream.last_byte_ns
-    silent_s = (now_ns - (last_ns or now_ns)) / 1e9
+    silent_s = (now_ns - (stream.last_byte_ns or now_ns)) / 1e9
     return ("idle", limits.idle_s) if silent_s > limits.idle_s else None

@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 RECV_BYTES = 65_536
 HEAD_BYTES = 262_144
 ANCILLARY_BYTES = 64
-MOST_CHUNKS = STREAM_BYTES // LONGEST
-"""So many reads of whole chunks may wait for a look at their stream."""
 
 LAG_SAMPLE = 15
 """Every sixteenth read is asked how long it waited."""
@@ -42,8 +40,8 @@ class Connection:
     """Connects, sends one request at a time, reads its response. ``stream`` is whose turn it is, None when idle."""
 
     __slots__ = (
+        "_between_chunks",
         "_broken",
-        "_chunks",
         "_fd",
         "_framing",
         "_out",
@@ -53,7 +51,6 @@ class Connection:
         "_sock",
         "_tls",
         "_transport",
-        "_wrapped",
         "address",
         "connection_id",
         "idle_since_ns",
@@ -82,7 +79,7 @@ class Connection:
         self._out = b""
         self._broken: OSError | None = None
         self._framing = Framing()
-        self._wrapped = False  # reads of one whole chunk are left as they are
+        self._between_chunks = False  # what the framing says, where each read finds it
         self._phase = _CONNECTING
         self._read_lags = transport.read_lags
         self._sock = sock = transport.new_socket(family)
@@ -106,8 +103,7 @@ class Connection:
         self.stream = stream
         self.uses += 1
         self._framing.begin()
-        self._chunks = stream.chunks
-        self._wrapped = False
+        self._between_chunks = False
         stream.connection_id = self.connection_id
         stream.remote_addr = self.address[0]
         stream.stamp_source = self._transport.stamp_source
@@ -208,53 +204,37 @@ class Connection:
             data, certain = self._decrypted(self._tls, data, certain)
             if not data:
                 return
-        size = len(data)
-        if self._wrapped and size <= LONGEST and data.startswith(SIZE_LINES[size]) and data.endswith(b"\r\n"):
-            # Most reads end here: the rest is done when several are visited at once.
-            chunks = self._chunks
-            chunks.append((data[len(SIZE_LINES[size][0]) : -2], t_ns, certain, size))
-            if len(chunks) == 1 or len(chunks) == MOST_CHUNKS:
-                self._look(t_ns)
-            return
         stream = self.stream
         if stream is None:
             self.close()  # an idle connection has nothing to say
             return
-        if stream.chunks:
-            stream.take_in()
+        size = len(data)
         stream.last_byte_ns = t_ns
         stream.bytes_received += size
-        parsed = self._parse(stream, data, t_ns, certain)
-        if parsed is None:
-            return
-        payload, certain = parsed
-        if payload:
-            stream.body(payload, t_ns, certain)
+        complete = False
+        if self._between_chunks and size <= LONGEST and data.startswith(SIZE_LINES[size]) and data.endswith(b"\r\n"):
+            held = stream.chunk(data, len(SIZE_LINES[size][0]), t_ns, certain)
+        else:
+            parsed = self._parse(stream, data, t_ns, certain)
+            if parsed is None:
+                return
+            payload, certain = parsed
+            if payload:
+                stream.body(payload, t_ns, certain)
+            held, complete = bool(payload), self._framing.complete
+        if held:
             if stream.pending_bytes > STREAM_BYTES:
                 stream.intake.relieve(stream)
-        elif stream.bytes_received > stream.target.max_response_bytes and not self._framing.complete:
-            # Payload is held to the limit where it is decoded; this read was framing alone, which is never.
-            self._cut("stream_error", "response_too_large", f"more than {stream.target.max_response_bytes} bytes")
+        elif stream.bytes_received > stream.most_bytes and not complete:
+            # Payload that is held is held to the limit where it is decoded.
+            self._cut("stream_error", "response_too_large", f"more than {stream.most_bytes} bytes")
             return
         stream.reads += 1
         if stream.reads == stream.last_reads:
             stream.near_end = True
             transport.poller.gathering.ending += 1
-        if self._framing.complete:
+        if complete:
             self._finished(stream, t_ns)
-
-    def _look(self, t_ns: int) -> None:
-        """At the stream, where a chunk is the first since the last look or the last that may wait for one."""
-        stream = self.stream
-        assert stream is not None
-        if not stream.queued_ns:
-            stream.queued_ns = t_ns
-            stream.intake.queue.append(stream)
-        if len(stream.chunks) == MOST_CHUNKS:
-            stream.take_in()
-            if stream.pending_bytes > STREAM_BYTES:
-                stream.intake.relieve(stream)
-        self._wrapped = _far_from_its_end(stream)
 
     def _parse(self, stream: Stream, data: bytes, t_ns: int, certain: bool) -> tuple[bytes, bool] | None:
         """Through the HTTP parser: the payload, and whether its stamp is that of its last byte. None where the answer was cut."""
@@ -266,7 +246,7 @@ class Connection:
                 self._unparsable(stream, t_ns, e)
                 return None
             framing.keep = False  # bytes after the response: it stands, the connection is not to be trusted again
-        self._wrapped = framing.between_chunks and _far_from_its_end(stream)
+        self._between_chunks = framing.between_chunks
         if stream.state != HEADERS:
             self._before_body(stream, t_ns)
         bodies = framing.bodies
@@ -387,8 +367,3 @@ class Connection:
         self._transport.forget(self)
         self._transport.poller.remove(self._fd)
         self._sock.close()
-
-
-def _far_from_its_end(stream: Stream) -> bool:
-    """Whether no look at its reads can come too late to see that the answer is about to end."""
-    return not stream.last_reads or stream.reads + MOST_CHUNKS < stream.last_reads

@@ -32,7 +32,6 @@ long as it need be: an arrival rate that leaves no such room must not keep bytes
 STREAM_BYTES = 65_536
 """No stream keeps more than this undecoded; the transport decodes at once what would pass it."""
 
-_TOKENS = INDEX["tokens"]
 _DONE = INDEX["done"]
 _STEP_DONE = INDEX["step_done"]
 _IN_FLIGHT = INDEX["in_flight"]
@@ -83,14 +82,9 @@ class Intake:
 
     def understand(self, stream: Stream) -> int:
         """Decode all that one stream has queued, and close it if its response is over. The bytes that it took."""
-        decoder = stream.decoder
-        before = decoder.answer.rows if decoder is not None else 0
-        size = stream.decode() if stream.pending or stream.chunks else 0
-        if decoder is not None:
-            self._counters[_TOKENS] += decoder.answer.rows - before
-        if stream.bytes_received > stream.target.max_response_bytes and stream.state == HEADERS:
-            most_bytes = stream.target.max_response_bytes
-            self.give_up(stream, "stream_error", "response_too_large", f"more than {most_bytes} bytes")
+        size = stream.decode() if stream.pending else 0
+        if stream.bytes_received > stream.most_bytes and stream.state == HEADERS:
+            self.give_up(stream, "stream_error", "response_too_large", f"more than {stream.most_bytes} bytes")
         stream.queued_ns = 0
         if stream.state in _OVER:
             counters, step = self._counters, stream.step

@@ -1,4 +1,4 @@
-"""CPU of decoding, ns a token: a whole ``feed`` with SSE, JSON, packing and the sink, over the shapes that servers send.
+"""CPU of decoding, ns a token: ``take`` or else a whole ``feed``, with SSE, JSON, packing and the sink, over the shapes that servers send.
 
     python -m benchmarks.decode [--repeats 9] [--tokens 20000] [--json]
 
@@ -29,6 +29,9 @@ WORDS = (" the", " of", " €", " quick", ",", "\\n", " generator", "s")
 
 Shape = Callable[[str, int], str]
 """A token as JSON spells it and its number → the event's bytes without the blank line."""
+
+Chunk = tuple[bytes, int, bytes]
+"""A read that is a chunk of HTTP/1.1, where its payload begins, and the payload."""
 
 _CHAT = '"created":1767225600,"model":"gpt-4o-mini-2024-07-18"'
 _DELTA = '"choices":[{"index":0,"delta":{"content":"%s"},"logprobs":null,"finish_reason":null}]'
@@ -83,38 +86,45 @@ def answer(shape: Shape) -> list[bytes]:
     return [f"{shape(WORDS[n % len(WORDS)], n + 1)}\n\n".encode() for n in range(CHUNKS)]
 
 
-def joined(events: list[bytes], size: int) -> list[bytes]:
-    return [b"".join(events[i : i + size]) for i in range(0, len(events), size)]
+def joined(events: list[bytes], size: int) -> list[Chunk]:
+    return [chunked(b"".join(events[i : i + size])) for i in range(0, len(events), size)]
 
 
-def decode(api: Api, reads: list[bytes]) -> None:
+def chunked(payload: bytes) -> Chunk:
+    line = b"%x\r\n" % len(payload)
+    return line + payload + b"\r\n", len(line), payload
+
+
+def decode(api: Api, reads: list[Chunk]) -> None:
+    """As a stream does: each read is offered to the short cut first."""
     rows: list[bytes] = []
     decoder = api.decoder(7, "text/event-stream", rows.append)
-    for n, payload in enumerate(reads):
-        decoder.feed([(payload, 1_000_000 + n, n, True)])
+    for n, (data, at, payload) in enumerate(reads):
+        if not decoder.take(data, at, 1_000_000 + n, n, True):
+            decoder.feed([(payload, 1_000_000 + n, n, True)])
     if len(rows) != CHUNKS:
         raise SystemExit(f"{api.name}: {len(rows)} rows of {CHUNKS}")
 
 
-def parse(_: Api, reads: list[bytes]) -> None:
+def parse(_: Api, reads: list[Chunk]) -> None:
     parser = SseParser()
-    for payload in reads:
+    for _data, _at, payload in reads:
         parser.feed(payload)
 
 
-def cpu_ns(work: Callable[[Api, list[bytes]], None], api: Api, reads: list[bytes], answers: int) -> float:
+def cpu_ns(work: Callable[[Api, list[Chunk]], None], api: Api, reads: list[Chunk], answers: int) -> float:
     begun = time.process_time_ns()
     for _ in range(answers):
         work(api, reads)
     return (time.process_time_ns() - begun) / (answers * CHUNKS)
 
 
-def cases() -> Iterator[tuple[tuple[str, str], str, Callable[[Api, list[bytes]], None], list[bytes]]]:
+def cases() -> Iterator[tuple[tuple[str, str], str, Callable[[Api, list[Chunk]], None], list[Chunk]]]:
     for shape, make in SHAPES.items():
         events = answer(make)
-        yield shape, "one_ns", decode, events
+        yield shape, "one_ns", decode, joined(events, 1)
         yield shape, "many_ns", decode, joined(events, 10)
-        yield shape, "sse_one_ns", parse, events
+        yield shape, "sse_one_ns", parse, joined(events, 1)
 
 
 def measure() -> None:

@@ -1,8 +1,9 @@
 """One request and its response: instants and bytes come in from a transport, token rows and an outcome come out.
 
 A transport calls ``connected``, ``response``, ``body``, ``ended`` or ``failed``, in the order that TRANSITIONS allows, and
-never waits. Bodies are mostly only queued here, with the time of the read that carried them; :meth:`Stream.decode` understands
-them later, in slices, when reading has nothing to do. A chunk that is one more token like those before it needs no queue. The outcome is decided once, after the last byte is decoded.
+never waits. Bodies are only queued here, with the time of the read that carried them; :meth:`Stream.decode` understands
+them later, in slices, when reading has nothing to do. A chunk that is one more token like those before it needs no queue. The
+outcome is decided once, after the last byte is decoded.
 """
 
 from __future__ import annotations

@@ -23,6 +23,7 @@ from pieces import (
 )
 from wiring import Visit
 
+from generator.apis.events import EventDecoder
 from generator.transport.framing import LONGEST, Framing
 
 
@@ -134,8 +135,16 @@ def test_whole_chunks_and_others(odd: str, hold_ns: int) -> None:
 
 
 def test_whole_chunks_pass_the_parser_by(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It sees the head with what follows it, the first chunk, and the end: what comes between is not fed to it."""
+    """It sees the head with what follows it, the first chunk, and the end: what comes between is not fed to it. Nor does the decoder see it
+    again, which knows from the first token what the others look like: each is a row as it is read."""
     fed: list[bytes] = []
+    decoded: list[bytes] = []
+    understand = EventDecoder.feed
+    monkeypatch.setattr(
+        EventDecoder,
+        "feed",
+        lambda self, reads: (decoded.extend(payload for payload, *_ in reads), understand(self, reads))[1],
+    )
     feed = Framing.feed
     monkeypatch.setattr(Framing, "feed", lambda self, data: (fed.append(data), feed(self, data))[1])
     end = chunked(END + b"data: [DONE]\n\n") + b"0\r\n\r\n"
@@ -150,6 +159,7 @@ def test_whole_chunks_pass_the_parser_by(monkeypatch: pytest.MonkeyPatch) -> Non
             assert facts(wiring) == ("ok", 200, list(range(1, 40)), "stop")
             assert stream.reads == len(pieces)
             assert fed == [CHUNKED_HEAD, pieces[1], end]
+            assert decoded == [event("w"), END + b"data: [DONE]\n\n"]
 
     run(work())
 

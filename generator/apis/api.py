@@ -84,8 +84,9 @@ kernel stamp on a read that did not fill its buffer."""
 class Decoder(Protocol):
     """Body bytes of one 2xx answer, as they were read, → token rows and an :class:`Answer`.
 
-    ``feed`` takes what was read since it was last called, ``take`` one read that is a chunk of HTTP/1.1 (payload ``data[at:-2]``): if it is
-    another event of the kind that came most, it becomes a row; otherwise nothing is done and the answer is False. ``feed`` never raises on bytes: what is not the API's becomes
+    ``take`` is offered one read that is a chunk of HTTP/1.1, whose payload is ``data[at:-2]``. If it is another event of the kind
+    that came most, it becomes a row; otherwise nothing is done, the answer is False, and it is for ``feed``.
+    ``feed`` takes what was read since it was last called. It never raises on bytes: what is not the API's becomes
     ``answer.error_outcome = "stream_error"``. ``finish`` is called once, when the framing ended; it makes the answer's counts final.
     Reads of a byte each or one of all give the same rows but for ``read_index``, ``t_ns`` and ``exact``.
     """

@@ -26,6 +26,9 @@ _BLANK = b" \t\r\n\xef\xbb\xbf"
 _LEARN_TRIES = 4
 _WORTH_HITS = 8
 
+# A chunk that is longer than a template and this holds several events, or is not worth the short cut.
+_TEXT_BYTES = 256
+
 _pack = TOKEN.pack
 
 
@@ -40,6 +43,7 @@ class EventDecoder:
 
     __slots__ = (
         "_chunk_after",
+        "_chunk_most",
         "_chunk_stop",
         "_content_type",
         "_document",
@@ -97,7 +101,7 @@ class EventDecoder:
     def take(self, data: bytes, at: int, t_ns: int, read_index: int, certain: bool) -> bool:
         if not (data.startswith(self._read_before, at) and data.endswith(self._chunk_after)):
             return False
-        if not self._parser.idle or self._over or len(data) > EVENT_BYTES:
+        if not self._parser.idle or self._over or len(data) - at > self._chunk_most:
             return False
         try:
             text: Any = self._read(data[at + self._read_start : self._chunk_stop])
@@ -286,6 +290,7 @@ class EventDecoder:
         self._read_start = len(head) + template.start
         self._chunk_after = template.after + b"\n\n\r\n"
         self._chunk_stop = template.stop - 4
+        self._chunk_most = min(EVENT_BYTES, len(self._read_before) + len(self._chunk_after) + _TEXT_BYTES)
         self._read = template.read
 
     def _fail(self, failure: Failure) -> None:
